@@ -1,0 +1,298 @@
+//! services.json: an object of services, each read by the source of its type, every mistake reported at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::fields::{Field, Fields, Form};
+use super::problem::{Problem, did_you_mean, shown};
+use super::settings::Given;
+use crate::fetch::{Roots, UpstreamSettings};
+use crate::model::{StaticLabels, is_label_name};
+use crate::sources::{Defaults, SOURCES, SourceKind, SourceSettings};
+use crate::telemetry;
+
+/// The shortest and longest interval between two polls.
+pub(super) const INTERVAL_RANGE: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(366 * 24 * 3600));
+/// The shortest and longest time-out of one request.
+const TIMEOUT_RANGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(600));
+/// Limit of one request unless a service says otherwise (contract of status pages, section 2).
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// The type of a service that names none.
+const DEFAULT_TYPE: &str = "statuspage";
+
+/// Fields that a service of any type may have.
+pub const GENERAL_FIELDS: &[Field] = &[
+    Field {
+        name: "type",
+        form: Form::Text,
+        required: false,
+        meaning: "What kind of service it is; statuspage when absent.",
+    },
+    Field {
+        name: "interval",
+        form: Form::Duration,
+        required: false,
+        meaning: "Time between two polls, start to start; the process's setting when absent.",
+    },
+    Field {
+        name: "timeout",
+        form: Form::Duration,
+        required: false,
+        meaning: "Limit of one request, from looking up the name to the last byte; 15s when absent.",
+    },
+    Field {
+        name: "headers",
+        form: Form::Headers,
+        required: false,
+        meaning: "Headers added to every request; a value is a text, {\"env\": \"VARIABLE\"} or {\"file\": \"/path\"}.",
+    },
+    Field {
+        name: "ca_file",
+        form: Form::Path,
+        required: false,
+        meaning: "PEM file of certificate authorities trusted for this service, beside the usual ones.",
+    },
+    Field {
+        name: "labels",
+        form: Form::Labels,
+        required: false,
+        meaning: "Labels added to every series of this service.",
+    },
+];
+
+/// One service, checked.
+#[derive(Debug)]
+pub struct Service {
+    /// Its key in services.json, the `service` label.
+    pub key: String,
+    /// Its kind.
+    pub kind: &'static SourceKind,
+    /// Time between two polls, start to start.
+    pub interval: Duration,
+    /// How its upstream is asked.
+    pub upstream: UpstreamSettings,
+    /// Labels added to every series.
+    pub labels: StaticLabels,
+    /// What its source wants to know.
+    pub settings: Box<dyn SourceSettings>,
+}
+
+/// Reads the text of a services.json. `file` is its name in errors.
+pub(super) fn read(
+    file: &str,
+    text: &str,
+    given: &Given,
+    defaults: &Defaults,
+    problems: &mut Vec<Problem>,
+) -> Vec<Service> {
+    let document = match serde_json::from_str::<Entries>(text.trim_start_matches('\u{feff}')) {
+        Ok(document) => document.0,
+        Err(cause) => {
+            problems.push(Problem::new(format!(
+                "{file}: is not a JSON object of services: {cause}"
+            )));
+            return Vec::new();
+        }
+    };
+    let before = problems.len();
+    let mut services = Vec::new();
+    let mut keys = BTreeMap::new();
+    for (key, entry) in document.into_iter().filter(|(key, _)| !is_ignored(key)) {
+        if keys.insert(key.clone(), ()).is_some() {
+            problems.push(Problem::new(format!(
+                "{file}: service {} stands there twice; rename or remove one",
+                shown(&key)
+            )));
+            continue;
+        }
+        services.extend(read_service(file, key, entry, given, defaults, problems));
+    }
+    if keys.is_empty() {
+        problems.push(Problem::new(format!(
+            "{file}: holds no service; add one, such as \"github\": {{\"name\": \"GitHub\", \"url\": \"https://www.githubstatus.com\"}}"
+        )));
+    }
+    if problems.len() == before {
+        check_collisions(file, &services, problems);
+    }
+    services
+}
+
+/// Comments, and the address of the schema for editors.
+fn is_ignored(key: &str) -> bool {
+    key.starts_with('_') || key == "$schema"
+}
+
+fn read_service(
+    file: &str,
+    key: String,
+    entry: Value,
+    given: &Given,
+    defaults: &Defaults,
+    problems: &mut Vec<Problem>,
+) -> Option<Service> {
+    let Value::Object(entry) = entry else {
+        let remedy = "write {\"name\": …, \"url\": …}";
+        problems.push(Problem::new(format!(
+            "{file}: service {}: is no object; {remedy}",
+            shown(&key)
+        )));
+        return None;
+    };
+    let before = problems.len();
+    let mut fields = Fields::new(file, &key, given, entry.into_iter().collect(), problems);
+    let kind = read_kind(&mut fields)?;
+    let interval = fields
+        .duration("interval", INTERVAL_RANGE.0, INTERVAL_RANGE.1)
+        .unwrap_or(defaults.interval);
+    let timeout = fields
+        .duration("timeout", TIMEOUT_RANGE.0, TIMEOUT_RANGE.1)
+        .unwrap_or(TIMEOUT);
+    let headers = read_headers(&mut fields);
+    let ca = read_ca(&mut fields);
+    let labels = read_labels(&mut fields, kind);
+    let settings = (kind.configure)(&mut fields, defaults);
+    let known: Vec<&str> = GENERAL_FIELDS
+        .iter()
+        .chain(kind.fields)
+        .map(|field| field.name)
+        .collect();
+    fields.finish(&known);
+    let upstream = UpstreamSettings {
+        timeout,
+        headers,
+        ca,
+    };
+    (problems.len() == before).then_some(Service {
+        key,
+        kind,
+        interval,
+        upstream,
+        labels,
+        settings: settings?,
+    })
+}
+
+fn read_kind(fields: &mut Fields<'_>) -> Option<&'static SourceKind> {
+    let name = fields.text("type");
+    let name = name.as_deref().unwrap_or(DEFAULT_TYPE);
+    let kind = SOURCES.iter().find(|kind| kind.name == name);
+    if kind.is_none() {
+        let known: Vec<&str> = SOURCES.iter().map(|kind| kind.name).collect();
+        let hint = did_you_mean(name, known.iter().copied());
+        fields.problem(
+            "type",
+            &format!(
+                "unknown type {}{hint}; known are {}",
+                shown(name),
+                known.join(", ")
+            ),
+        );
+    }
+    kind
+}
+
+fn read_headers(fields: &mut Fields<'_>) -> Vec<(String, super::Secret)> {
+    let headers = fields.secrets("headers");
+    for (name, value) in &headers {
+        let sendable = value
+            .reveal()
+            .is_ok_and(|value| ureq::http::HeaderValue::from_str(&value).is_ok());
+        if ureq::http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+            fields.problem(
+                "headers",
+                &format!("{} is no name of a header", shown(name)),
+            );
+        } else if !sendable {
+            fields.problem(
+                "headers",
+                &format!(
+                    "the value of {} holds characters that cannot be sent",
+                    shown(name)
+                ),
+            );
+        }
+    }
+    headers
+}
+
+fn read_ca(fields: &mut Fields<'_>) -> Option<Roots> {
+    let content = fields.file_content("ca_file")?;
+    Roots::from_pem(&content)
+        .map_err(|what| fields.problem("ca_file", &format!("the file {what}")))
+        .ok()
+}
+
+fn read_labels(fields: &mut Fields<'_>, kind: &SourceKind) -> StaticLabels {
+    let labels = fields.texts("labels");
+    for name in labels.keys() {
+        let mut own = (kind.families)()
+            .iter()
+            .chain(telemetry::service_families())
+            .flat_map(|family| family.labels);
+        if !is_label_name(name) {
+            fields.problem(
+                "labels",
+                &format!(
+                    "{} is no label name; use letters, digits and _",
+                    shown(name)
+                ),
+            );
+        } else if name == "le" || own.any(|label| label == name) {
+            fields.problem(
+                "labels",
+                &format!(
+                    "{} is a label of our own metrics; choose another name",
+                    shown(name)
+                ),
+            );
+        }
+    }
+    labels
+}
+
+/// Two services whose series could not be told apart.
+fn check_collisions(file: &str, services: &[Service], problems: &mut Vec<Problem>) {
+    let mut seen = BTreeMap::new();
+    for service in services {
+        let (field, value) = service.settings.identity(&service.labels);
+        if let Some(other) = seen.insert((service.kind.name, field, value.clone()), &service.key) {
+            problems.push(Problem::new(format!(
+                "{file}: service {}, field \"{field}\": {} is also that of service {}; their series would collide",
+                shown(&service.key),
+                shown(&value),
+                shown(other),
+            )));
+        }
+    }
+}
+
+/// A JSON object in the order of the text, so that a key that stands there twice is seen.
+struct Entries(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object: service key -> service")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}

@@ -1,0 +1,341 @@
+//! From families to the text of a page, in both formats, and which format and coding a scraper asked for.
+//!
+//! It knows no source and no socket. [`crate::snapshot`] keeps the families of every service as [`Blocks`],
+//! whose samples are text already; a page puts the blocks of one family of all services together.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::model::{FamilyMeta, Kind, MetricFamily, Stamp};
+
+/// The two text formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Format {
+    /// Prometheus text format 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The `Content-Type` of a page in this format.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The families of one service (or of the process), rendered as far as they are the same in both formats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blocks {
+    families: Box<[Block]>,
+    /// The sample lines of all families; those with a time stamp end after the value.
+    text: Box<str>,
+}
+
+/// One family: where its lines end in the text, and the time stamps of its lines, if any.
+#[derive(Clone, Debug)]
+struct Block {
+    meta: FamilyMeta,
+    end: usize,
+    stamped_lines: Option<Box<[(usize, Stamp)]>>,
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Block) -> bool {
+        self.meta.name == other.meta.name
+            && self.end == other.end
+            && self.stamped_lines == other.stamped_lines
+    }
+}
+
+impl Eq for Block {}
+
+impl Blocks {
+    /// Renders families that are sorted by name (see [`crate::model::Families::finish`]).
+    pub fn new(families: &[MetricFamily]) -> Blocks {
+        let mut text = String::new();
+        let blocks = families
+            .iter()
+            .map(|family| render_block(family, &mut text))
+            .collect();
+        Blocks {
+            families: blocks,
+            text: text.into_boxed_str(),
+        }
+    }
+
+    /// Every family with the text of its lines.
+    fn iter(&self) -> impl Iterator<Item = (&Block, &str)> {
+        let mut start = 0;
+        self.families.iter().map(move |block| {
+            let lines = self.text.get(start..block.end).unwrap_or_default();
+            start = block.end;
+            (block, lines)
+        })
+    }
+}
+
+fn render_block(family: &MetricFamily, text: &mut String) -> Block {
+    let is_stamped = family
+        .samples
+        .iter()
+        .any(|sample| sample.stamp != Stamp::None);
+    let mut stamped_lines = Vec::new();
+    let start = text.len();
+    for sample in &family.samples {
+        text.push_str(family.meta.name);
+        text.push_str(sample.suffix);
+        text.push_str(&sample.labels);
+        text.push(' ');
+        write_value(sample.value, text);
+        if is_stamped {
+            stamped_lines.push((text.len() - start, sample.stamp));
+        } else {
+            text.push('\n');
+        }
+    }
+    let stamped_lines = is_stamped.then(|| stamped_lines.into_boxed_slice());
+    Block {
+        meta: family.meta,
+        end: text.len(),
+        stamped_lines,
+    }
+}
+
+/// A number as both formats write it.
+pub fn write_value(value: f64, text: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = match value {
+        value if value.is_nan() => write!(text, "NaN"),
+        f64::INFINITY => write!(text, "+Inf"),
+        f64::NEG_INFINITY => write!(text, "-Inf"),
+        value => write!(text, "{value}"),
+    };
+}
+
+/// The page of these parts: families sorted by name, each in one block, the parts in their order within a block.
+///
+/// `scrape_ms` is the time of the scrape in Unix milliseconds, for the points that carry it.
+pub fn page<'a>(
+    parts: impl IntoIterator<Item = &'a Blocks>,
+    format: Format,
+    scrape_ms: i64,
+) -> String {
+    let mut families: BTreeMap<&str, Vec<(&Block, &str)>> = BTreeMap::new();
+    let mut length = 0;
+    for part in parts {
+        length += part.text.len();
+        for (block, lines) in part.iter() {
+            families
+                .entry(block.meta.name)
+                .or_default()
+                .push((block, lines));
+        }
+    }
+    let mut text = String::with_capacity(length + families.len() * 200);
+    for blocks in families.values() {
+        if let Some((block, _)) = blocks.first() {
+            write_head(&block.meta, format, &mut text);
+        }
+        for (block, lines) in blocks {
+            match &block.stamped_lines {
+                None => text.push_str(lines),
+                Some(stamps) => write_stamped(lines, stamps, format, scrape_ms, &mut text),
+            }
+        }
+    }
+    if format == Format::OpenMetrics {
+        text.push_str("# EOF\n");
+    }
+    text
+}
+
+fn write_head(meta: &FamilyMeta, format: Format, text: &mut String) {
+    // OpenMetrics names a counter's family without the suffix that its samples bear.
+    let name = match (format, meta.kind) {
+        (Format::OpenMetrics, Kind::Counter) => {
+            meta.name.strip_suffix("_total").unwrap_or(meta.name)
+        }
+        _ => meta.name,
+    };
+    let (help, kind) = (meta.help, meta.kind.word());
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+fn write_stamped(
+    lines: &str,
+    stamps: &[(usize, Stamp)],
+    format: Format,
+    scrape_ms: i64,
+    text: &mut String,
+) {
+    let mut start = 0;
+    for (end, stamp) in stamps {
+        text.push_str(lines.get(start..*end).unwrap_or_default());
+        start = *end;
+        let ms = match stamp {
+            Stamp::None => None,
+            Stamp::At(ms) => Some(*ms),
+            Stamp::Scrape => Some(scrape_ms),
+        };
+        let _ = match (ms, format) {
+            (None, _) => Ok(()),
+            (Some(ms), Format::Text) => write!(text, " {ms}"),
+            (Some(ms), Format::OpenMetrics) => write!(text, " {}", ms as f64 / 1000.0),
+        };
+        text.push('\n');
+    }
+}
+
+/// The format that an `Accept` header prefers: OpenMetrics if it is named and nothing else is preferred.
+pub fn negotiate(accept: &str) -> Format {
+    let (mut text, mut open_metrics) = (0.0f64, 0.0f64);
+    for (media_type, parameters) in header_items(accept) {
+        let version = parameters
+            .iter()
+            .find(|(name, _)| *name == "version")
+            .map(|(_, value)| *value);
+        match media_type.as_str() {
+            "application/openmetrics-text" if matches!(version, None | Some("1.0.0" | "0.0.1")) => {
+                open_metrics = open_metrics.max(quality(&parameters));
+            }
+            "text/plain" if matches!(version, None | Some("0.0.4")) => {
+                text = text.max(quality(&parameters))
+            }
+            "text/*" | "*/*" => text = text.max(quality(&parameters)),
+            _ => {}
+        }
+    }
+    if open_metrics > 0.0 && open_metrics >= text {
+        Format::OpenMetrics
+    } else {
+        Format::Text
+    }
+}
+
+/// Whether an `Accept-Encoding` header asks for gzip.
+pub fn accepts_gzip(accept_encoding: &str) -> bool {
+    header_items(accept_encoding)
+        .iter()
+        .any(|(coding, parameters)| {
+            matches!(coding.as_str(), "gzip" | "x-gzip") && quality(parameters) > 0.0
+        })
+}
+
+/// The items of a header like `a/b;q=0.5;version=1, c/d`, with their parameters.
+fn header_items(header: &str) -> Vec<(String, Vec<(&str, &str)>)> {
+    let items = header.split(',').map(|item| {
+        let mut pieces = item.split(';').map(str::trim);
+        let name = pieces.next().unwrap_or_default().to_ascii_lowercase();
+        let parameters = pieces.filter_map(|piece| piece.split_once('='));
+        (
+            name,
+            parameters
+                .map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+                .collect(),
+        )
+    });
+    items.collect()
+}
+
+fn quality(parameters: &[(&str, &str)]) -> f64 {
+    let given = parameters
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("q"));
+    given.map_or(1.0, |(_, value)| value.parse().unwrap_or(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Families, Family};
+
+    static GAUGE: Family<1> = Family::gauge("b_thing", "A thing.", ["x"]);
+    static COUNTER: Family<0> = Family::counter("a_things_total", "Things.", []);
+
+    fn example() -> Vec<Blocks> {
+        let mut one = Families::default();
+        one.add(&GAUGE, ["1"], 1.5);
+        one.add(&COUNTER, [], 3.0);
+        let mut two = Families::default();
+        two.add_at(&GAUGE, ["2"], 2.0, Stamp::At(1_500));
+        two.add_at(&GAUGE, ["2"], 3.0, Stamp::Scrape);
+        vec![Blocks::new(&one.finish()), Blocks::new(&two.finish())]
+    }
+
+    #[test]
+    fn a_family_of_several_services_is_one_block_in_the_text_format() {
+        let expected = "# HELP a_things_total Things.\n# TYPE a_things_total counter\na_things_total 3\n\
+                        # HELP b_thing A thing.\n# TYPE b_thing gauge\nb_thing{x=\"1\"} 1.5\n\
+                        b_thing{x=\"2\"} 2 1500\nb_thing{x=\"2\"} 3 9000\n";
+        assert_eq!(page(&example(), Format::Text, 9_000), expected);
+    }
+
+    #[test]
+    fn openmetrics_names_counters_without_total_and_counts_seconds_and_ends() {
+        let expected = "# HELP a_things Things.\n# TYPE a_things counter\na_things_total 3\n\
+                        # HELP b_thing A thing.\n# TYPE b_thing gauge\nb_thing{x=\"1\"} 1.5\n\
+                        b_thing{x=\"2\"} 2 1.5\nb_thing{x=\"2\"} 3 9\n# EOF\n";
+        assert_eq!(page(&example(), Format::OpenMetrics, 9_000), expected);
+    }
+
+    fn check_value(value: f64, expected: &str) {
+        let mut text = String::new();
+        write_value(value, &mut text);
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn numbers_are_written_without_loss() {
+        check_value(0.0, "0");
+        check_value(-1.0, "-1");
+        check_value(0.1, "0.1");
+        check_value(1_763_661_600_123.0, "1763661600123");
+        check_value(187_000_000_000.0, "187000000000");
+        check_value(f64::NAN, "NaN");
+        check_value(f64::INFINITY, "+Inf");
+        check_value(f64::NEG_INFINITY, "-Inf");
+    }
+
+    fn check_format(accept: &str, expected: Format) {
+        assert_eq!(negotiate(accept), expected, "{accept:?}");
+    }
+
+    #[test]
+    fn the_scraper_chooses_the_format() {
+        check_format("", Format::Text);
+        check_format("*/*", Format::Text);
+        check_format("text/html,application/xhtml+xml,*/*;q=0.8", Format::Text);
+        check_format("text/plain;version=0.0.4", Format::Text);
+        check_format("application/openmetrics-text", Format::OpenMetrics);
+        check_format(
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Format::OpenMetrics,
+        );
+        check_format("application/openmetrics-text;version=2.0.0", Format::Text);
+        check_format("application/openmetrics-text;q=0", Format::Text);
+        check_format(
+            "application/openmetrics-text;q=0.5,text/plain;q=0.9",
+            Format::Text,
+        );
+        let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                          text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        check_format(prometheus, Format::OpenMetrics);
+    }
+
+    #[test]
+    fn gzip_is_used_when_it_is_asked_for() {
+        assert!(
+            accepts_gzip("gzip") && accepts_gzip("deflate, GZIP;q=0.5") && accepts_gzip("br, gzip")
+        );
+        assert!(
+            !accepts_gzip("")
+                && !accepts_gzip("identity")
+                && !accepts_gzip("gzip;q=0")
+                && !accepts_gzip("*")
+        );
+    }
+}

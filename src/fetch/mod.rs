@@ -1,0 +1,530 @@
+//! Every request to an upstream: deadline, retries, redirects, size limit, failure kinds.
+//!
+//! It leaves the meaning of an answer to the source, which hands in a `decode` function: that function and the
+//! TLS work run on a short-lived thread with a large stack, behind a gate of so many requests at once, so that
+//! the worker threads of the services stay small. Sources call it through their [`Upstream`]; only
+//! [`crate::notify`] opens other connections, through it too.
+
+mod failure;
+mod proxy;
+mod slots;
+mod trust;
+mod url;
+
+pub use failure::{Failure, KINDS};
+pub use proxy::Proxies;
+pub use slots::Slots;
+pub use trust::Roots;
+pub use url::{BadUrl, Url};
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use ureq::http::{HeaderMap, Response, header};
+use ureq::tls::TlsConfig;
+use ureq::{Agent, Body};
+
+use crate::clock::{Clock, jitter};
+use crate::config::Secret;
+
+/// Largest body after decompression (contract, section 2). The largest real summary has 0.3 MB.
+pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+/// Redirects that are followed; real pages need one or two.
+const REDIRECT_LIMIT: usize = 5;
+/// Stack of the short-lived thread: TLS and nested JSON need up to 192 KB in a debug build.
+const STACK_BYTES: usize = 512 * 1024;
+/// ureq's buffers for sending and receiving; the default of 128 KB each costs memory and gains nothing.
+const BUFFER_BYTES: usize = 16 * 1024;
+/// Longest `Retry-After` that is believed.
+const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// A pause between two attempts is longer by up to this share, so that many clients do not come back at once.
+const PAUSE_JITTER: f64 = 0.25;
+
+/// What all requests of the process share.
+#[derive(Debug)]
+pub struct Fetcher {
+    slots: Slots,
+    proxies: Proxies,
+    /// Instead of the built-in trust roots, from `SSL_CERT_FILE`.
+    roots: Option<Roots>,
+    /// For every service without a `ca_file` of its own.
+    agent: Agent,
+}
+
+impl Fetcher {
+    /// `concurrency` requests may be under way at once.
+    pub fn new(concurrency: usize, proxies: Proxies, roots: Option<Roots>) -> Fetcher {
+        let agent = agent(roots.as_ref(), None);
+        Fetcher {
+            slots: Slots::new(concurrency),
+            proxies,
+            roots,
+            agent,
+        }
+    }
+
+    fn agent_with(&self, ca: Option<&Roots>) -> Agent {
+        match ca {
+            None => self.agent.clone(),
+            Some(added) => agent(self.roots.as_ref(), Some(added)),
+        }
+    }
+}
+
+fn agent(replaced: Option<&Roots>, added: Option<&Roots>) -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        // Redirects are followed here, hop by hop, so that a secret header never reaches another host.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        // A pooled connection that the upstream has closed meanwhile would fail a request without need.
+        .max_idle_connections(0)
+        .input_buffer_size(BUFFER_BYTES)
+        .output_buffer_size(BUFFER_BYTES)
+        .user_agent(crate::USER_AGENT)
+        .tls_config(
+            TlsConfig::builder()
+                .root_certs(trust::root_certs(replaced, added))
+                .build(),
+        )
+        .build()
+        .new_agent()
+}
+
+/// A service's way to its upstream: its time-out, headers and trust, and the count of its requests.
+pub struct Upstream {
+    fetcher: Arc<Fetcher>,
+    clock: Arc<dyn Clock>,
+    agent: Agent,
+    timeout: Duration,
+    headers: Vec<(String, Secret)>,
+    /// Guards the number of requests by the label `code`.
+    requests: Mutex<BTreeMap<String, u64>>,
+}
+
+/// How a service wants to be asked, checked by [`crate::config`].
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Limit of one call, from looking up the name to the last byte.
+    pub timeout: Duration,
+    /// Headers added to every request.
+    pub headers: Vec<(String, Secret)>,
+    /// Trust roots added to the usual ones.
+    pub ca: Option<Roots>,
+}
+
+/// One question to an upstream.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where to.
+    pub url: &'a Url,
+    /// Headers of this request, beside those of the service.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body of a POST; none makes a GET.
+    pub body: Option<Vec<u8>>,
+    /// Which redirects are followed.
+    pub follow: Follow,
+    /// When to ask again.
+    pub retry: Retry,
+}
+
+/// Which redirects are followed. From https to http is never followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// To any host; headers of the service stay behind when the host changes.
+    Anywhere,
+    /// None at all.
+    Nowhere,
+}
+
+/// When a request that failed is sent again.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// The pause before each further attempt.
+    pub pauses: &'static [Duration],
+    /// A `Retry-After` that ends later than this ends the request at once.
+    pub until: Instant,
+}
+
+/// A complete answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status: 200 to 299, or 304 when the request was conditional.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, decompressed.
+    pub body: Vec<u8>,
+    /// From sending the request to the last byte, without retries and pauses.
+    pub duration: Duration,
+}
+
+impl Answer {
+    /// A header's value, if it is there and readable.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name)?.to_str().ok().map(str::to_owned)
+    }
+}
+
+impl Upstream {
+    /// The way to the upstream of one service.
+    pub fn new(
+        fetcher: Arc<Fetcher>,
+        clock: Arc<dyn Clock>,
+        settings: &UpstreamSettings,
+    ) -> Upstream {
+        Upstream {
+            agent: fetcher.agent_with(settings.ca.as_ref()),
+            fetcher,
+            clock,
+            timeout: settings.timeout,
+            headers: settings.headers.clone(),
+            requests: Mutex::default(),
+        }
+    }
+
+    /// Sends a request, again where that may help, and decodes the answer on a short-lived stack.
+    ///
+    /// # Errors
+    /// The failure of the last attempt, or what `decode` said.
+    pub fn send<T: Send>(
+        &self,
+        request: &Request<'_>,
+        decode: impl Fn(Answer) -> Result<T, Failure> + Sync,
+    ) -> Result<T, Failure> {
+        let mut pauses = request.retry.pauses.iter();
+        loop {
+            let failure = match self.attempt(request, &decode) {
+                Ok(decoded) => return Ok(decoded),
+                Err(failure) => failure,
+            };
+            let Some(pause) = pauses.next().filter(|_| failure.is_passing()) else {
+                return Err(failure);
+            };
+            let pause = pause.mul_f64(1.0 + PAUSE_JITTER * jitter());
+            let pause = match failure.retry_after() {
+                Some(asked) if self.clock.instant() + asked > request.retry.until => {
+                    return Err(failure);
+                }
+                Some(asked) => asked.max(pause),
+                None => pause,
+            };
+            log::debug!(url:% = request.url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
+            if self.clock.pause(pause).is_err() {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// Requests so far, by status code; `error` where no answer came.
+    pub fn requests(&self) -> Vec<(String, u64)> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests
+            .iter()
+            .map(|(code, count)| (code.clone(), *count))
+            .collect()
+    }
+
+    fn count(&self, code: String) {
+        *self
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(code)
+            .or_default() += 1;
+    }
+
+    fn attempt<T: Send>(
+        &self,
+        request: &Request<'_>,
+        decode: &(impl Fn(Answer) -> Result<T, Failure> + Sync),
+    ) -> Result<T, Failure> {
+        let _slot = self.fetcher.slots.take();
+        on_short_lived_stack(|| self.exchange(request).and_then(decode))?
+    }
+
+    /// Request and answer, redirects included, within the time-out.
+    fn exchange(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+        let started = Instant::now();
+        let mut url = request.url.clone();
+        for _ in 0..=REDIRECT_LIMIT {
+            let left = self.timeout.saturating_sub(started.elapsed());
+            let response = self
+                .call(request, &url, left)
+                .inspect_err(|_| self.count("error".to_owned()))?;
+            let status = response.status().as_u16();
+            self.count(status.to_string());
+            match status {
+                304 if is_conditional(request) => {}
+                300..=399 => {
+                    url = next_hop(request, &url, &response)?;
+                    continue;
+                }
+                200..=299 => {}
+                code => {
+                    return Err(Failure::Status {
+                        code,
+                        retry_after: self.retry_after(response.headers()),
+                    });
+                }
+            }
+            let (parts, body) = response.into_parts();
+            let body = self.read(body)?;
+            return Ok(Answer {
+                status,
+                headers: parts.headers,
+                body,
+                duration: started.elapsed(),
+            });
+        }
+        Err(Failure::Redirect(format!(
+            "more than {REDIRECT_LIMIT} of them, a loop perhaps"
+        )))
+    }
+
+    fn call(
+        &self,
+        request: &Request<'_>,
+        url: &Url,
+        timeout: Duration,
+    ) -> Result<Response<Body>, Failure> {
+        if timeout.is_zero() {
+            return Err(Failure::Timeout {
+                phase: "the end of the redirects",
+                limit: self.timeout,
+            });
+        }
+        let mut builder = match request.body {
+            None => ureq::http::Request::get(url.uri()),
+            Some(_) => ureq::http::Request::post(url.uri()),
+        };
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        // A header of the service may be a key: it is for the host of the configured URL alone.
+        if url.origin() == request.url.origin() {
+            for (name, value) in &self.headers {
+                builder = builder.header(
+                    name.as_str(),
+                    value
+                        .reveal()
+                        .map_err(|cause| Failure::Config(cause.to_string()))?,
+                );
+            }
+        }
+        // The cause is not shown: it could hold the value.
+        let unsendable =
+            |_| Failure::Config("a header holds characters that cannot be sent".to_owned());
+        let proxy = self.fetcher.proxies.choose(url).cloned();
+        let sent = match &request.body {
+            None => self.run(builder.body(()).map_err(unsendable)?, timeout, proxy),
+            Some(body) => self.run(
+                builder.body(body.as_slice()).map_err(unsendable)?,
+                timeout,
+                proxy,
+            ),
+        };
+        sent.map_err(|cause| self.failure(&cause))
+    }
+
+    fn run(
+        &self,
+        request: ureq::http::Request<impl ureq::AsSendBody>,
+        timeout: Duration,
+        proxy: Option<ureq::Proxy>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(timeout))
+            .proxy(proxy)
+            .build();
+        self.agent.run(request)
+    }
+
+    fn read(&self, mut body: Body) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        // ureq's own limit counts compressed bytes; this one sees what the decoder gives.
+        let mut limited = body.as_reader().take(BODY_LIMIT_BYTES as u64 + 1);
+        match limited.read_to_end(&mut bytes) {
+            Ok(_) if bytes.len() > BODY_LIMIT_BYTES => Err(Failure::TooLarge {
+                limit_bytes: BODY_LIMIT_BYTES,
+            }),
+            Ok(_) => Ok(bytes),
+            Err(cause) => Err(match ureq::Error::from(cause) {
+                ureq::Error::Timeout(_) => Failure::Timeout {
+                    phase: "the body",
+                    limit: self.timeout,
+                },
+                ureq::Error::Decompress(coding, cause) => {
+                    Failure::BodyUnreadable(format!("{coding}: {cause}"))
+                }
+                other => Failure::BodyCut(other.to_string()),
+            }),
+        }
+    }
+
+    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+        parse_retry_after(
+            headers.get(header::RETRY_AFTER)?.to_str().ok()?,
+            self.clock.now(),
+        )
+    }
+
+    fn failure(&self, cause: &ureq::Error) -> Failure {
+        use std::io::ErrorKind;
+        match cause {
+            ureq::Error::HostNotFound => Failure::Dns("no address".to_owned()),
+            ureq::Error::Timeout(phase) => Failure::Timeout {
+                phase: phase_words(*phase),
+                limit: self.timeout,
+            },
+            ureq::Error::Io(cause) if is_name_lookup(cause) => Failure::Dns(last_words(cause)),
+            ureq::Error::Io(cause) if cause.kind() == ErrorKind::InvalidData => {
+                Failure::Tls(cause.to_string())
+            }
+            ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => {
+                Failure::Tls(cause.to_string())
+            }
+            ureq::Error::Protocol(cause) => Failure::BodyUnreadable(format!("not HTTP: {cause}")),
+            ureq::Error::LargeResponseHeader(_, limit) => Failure::TooLarge {
+                limit_bytes: *limit,
+            },
+            // Of the rest only the kind is shown where the text could hold the address.
+            ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
+                Failure::Connect("unusable address".to_owned())
+            }
+            other => Failure::Connect(other.to_string()),
+        }
+    }
+}
+
+fn is_conditional(request: &Request<'_>) -> bool {
+    request
+        .headers
+        .iter()
+        .any(|(name, _)| ["if-none-match", "if-modified-since"].contains(name))
+}
+
+fn next_hop(request: &Request<'_>, url: &Url, response: &Response<Body>) -> Result<Url, Failure> {
+    let status = response.status().as_u16();
+    let location = response
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let (301 | 302 | 303 | 307 | 308, Some(location)) = (status, location) else {
+        return Err(Failure::Redirect(format!(
+            "status {status} names no address to go to"
+        )));
+    };
+    let next = url
+        .join(location)
+        .map_err(|bad| Failure::Redirect(format!("its address {bad}")))?;
+    if request.follow == Follow::Nowhere || request.body.is_some() {
+        return Err(Failure::Redirect(format!("it leads to {next}")));
+    }
+    if url.is_https() && !next.is_https() {
+        return Err(Failure::Redirect(format!("it leads from https to {next}")));
+    }
+    Ok(next)
+}
+
+/// Reads a `Retry-After` header: whole seconds or an HTTP date, at most a day.
+fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number holds is a very long time.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+        Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO)
+    };
+    Some(wait.min(RETRY_AFTER_LIMIT))
+}
+
+/// std gives look-up failures no kind of their own, but a fixed beginning of their text.
+fn is_name_lookup(cause: &std::io::Error) -> bool {
+    cause
+        .to_string()
+        .starts_with("failed to lookup address information")
+}
+
+fn last_words(cause: &std::io::Error) -> String {
+    let text = cause.to_string();
+    text.rsplit_once(": ")
+        .map_or(text.clone(), |(_, last)| last.to_owned())
+}
+
+fn phase_words(phase: ureq::Timeout) -> &'static str {
+    match phase {
+        ureq::Timeout::Resolve => "the name server",
+        ureq::Timeout::Connect => "the connection",
+        ureq::Timeout::SendRequest | ureq::Timeout::SendBody => "the upstream to take the request",
+        ureq::Timeout::RecvBody => "the body",
+        _ => "the answer",
+    }
+}
+
+/// Runs `work` on a thread of its own with a large stack, and turns a panic into a failure.
+pub(crate) fn on_short_lived_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("request".to_owned())
+            .stack_size(STACK_BYTES);
+        match thread.spawn_scoped(scope, work) {
+            Ok(running) => running
+                .join()
+                .map_err(|panic| Failure::Internal(panic_text(panic.as_ref()))),
+            Err(cause) => Err(Failure::Internal(format!(
+                "no thread for the request: {cause}"
+            ))),
+        }
+    })
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without a text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_retry_after(value: &str, expected_s: Option<u64>) {
+        let now = "2026-11-20T08:49:30Z".parse().expect("valid");
+        assert_eq!(
+            parse_retry_after(value, now).map(|wait| wait.as_secs()),
+            expected_s,
+            "{value:?}"
+        );
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_at_most_a_day() {
+        check_retry_after("7", Some(7));
+        check_retry_after(" 0 ", Some(0));
+        check_retry_after("99999", Some(86_400));
+        check_retry_after("99999999999999999999999", Some(86_400));
+        check_retry_after("Fri, 20 Nov 2026 08:49:37 GMT", Some(7));
+        check_retry_after("Fri, 20 Nov 2020 08:49:37 GMT", Some(0));
+        check_retry_after("-1", None);
+        check_retry_after("1.5", None);
+        check_retry_after("", None);
+        check_retry_after("soon", None);
+    }
+
+    #[test]
+    fn a_panic_on_the_short_lived_stack_is_a_failure() {
+        let outcome: Result<(), Failure> = on_short_lived_stack(|| panic!("boom {}", 1));
+        assert_eq!(outcome, Err(Failure::Internal("panic: boom 1".to_owned())));
+    }
+}

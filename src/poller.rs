@@ -1,0 +1,356 @@
+//! One worker thread per service: wait, poll, publish, keep. It knows no service by name.
+//!
+//! A worker sleeps on a small stack; requests and their decoding run on short-lived threads in [`crate::fetch`]. A
+//! panic ends one poll, not the process.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::cache::Cache;
+use crate::clock::{Clock, jitter};
+use crate::config::Service;
+use crate::exposition::Blocks;
+use crate::fetch::{Failure, Fetcher, Upstream, on_short_lived_stack, panic_text};
+use crate::model::{Families, StaticLabels};
+use crate::notify::Notifier;
+use crate::snapshot::{Entry, FailureNote, ServiceStatus, Snapshot};
+use crate::sources::{Next, Parts, Poll, Source};
+use crate::telemetry::Health;
+
+/// Stack of a worker: address space only, of which a sleeping one has touched some 10 KB.
+const STACK_BYTES: usize = 256 * 1024;
+/// First polls begin this far apart, so that many services do not ask all at once.
+const FIRST_POLL_SPACING: Duration = Duration::from_millis(1);
+/// All first polls begin within this.
+const FIRST_POLL_SPREAD: Duration = Duration::from_secs(3);
+/// A poll begins later than its tick by up to this share of the interval, at most [`JITTER_LIMIT`].
+const JITTER_SHARE: f64 = 0.05;
+/// Largest delay of a poll behind its tick.
+const JITTER_LIMIT: Duration = Duration::from_secs(10);
+/// A service that keeps failing is logged again after this.
+const REMINDER: Duration = Duration::from_secs(3600);
+
+/// What all workers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The time, and the switch that ends all waiting.
+    pub clock: Arc<dyn Clock>,
+    /// The way to all upstreams.
+    pub fetcher: Arc<Fetcher>,
+    /// The cache folder.
+    pub cache: Arc<Cache>,
+    /// Where incidents are announced.
+    pub notifier: Notifier,
+    /// Where entries are published.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// How long workers work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounds {
+    /// Until the clock is stopped.
+    Endless,
+    /// One poll each.
+    One,
+}
+
+/// Shows every service and starts a worker for each.
+///
+/// # Errors
+/// The system gives no further thread; the process should end with status 1.
+pub fn start(
+    services: Vec<Service>,
+    shared: &Shared,
+    rounds: Rounds,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let spacing = FIRST_POLL_SPACING.min(FIRST_POLL_SPREAD / services.len().max(1) as u32);
+    let mut workers: Vec<Worker> = services
+        .into_iter()
+        .map(|service| Worker::new(service, shared.clone()))
+        .collect();
+    // Before the first scrape every service has its place on the page.
+    workers.iter().for_each(Worker::publish);
+    let spawn = |(place, mut worker): (u32, Worker)| {
+        let thread = Builder::new()
+            .name("worker".to_owned())
+            .stack_size(STACK_BYTES);
+        thread.spawn(move || worker.run(spacing * place, rounds))
+    };
+    (0..).zip(workers.drain(..)).map(spawn).collect()
+}
+
+/// One service at work.
+struct Worker {
+    key: String,
+    labels: StaticLabels,
+    interval: Duration,
+    source: Box<dyn Source>,
+    upstream: Upstream,
+    shared: Shared,
+    health: Health,
+    status: ServiceStatus,
+    trouble: Option<Trouble>,
+    kind: &'static str,
+}
+
+/// A service that has been failing for a while.
+struct Trouble {
+    since: Instant,
+    failures: u64,
+    last_logged: Instant,
+    kind: &'static str,
+}
+
+impl Worker {
+    fn new(service: Service, shared: Shared) -> Worker {
+        let parts = Parts {
+            key: service.key.clone(),
+            interval: service.interval,
+            clock: Arc::clone(&shared.clock),
+            cache: Arc::clone(&shared.cache),
+            notifier: shared.notifier.clone(),
+        };
+        let status = ServiceStatus {
+            kind: service.kind.name,
+            name: service.settings.name().to_owned(),
+            address: service.settings.address(),
+            headline: None,
+            is_ready: false,
+            last_poll: None,
+            last_duration: None,
+            last_success: None,
+            next_poll: None,
+            failure: None,
+        };
+        Worker {
+            source: service.settings.build(parts),
+            upstream: Upstream::new(
+                Arc::clone(&shared.fetcher),
+                Arc::clone(&shared.clock),
+                &service.upstream,
+            ),
+            key: service.key,
+            labels: service.labels,
+            interval: service.interval,
+            kind: service.kind.name,
+            shared,
+            health: Health::default(),
+            status,
+            trouble: None,
+        }
+    }
+
+    fn run(&mut self, first_wait: Duration, rounds: Rounds) {
+        let clock = Arc::clone(&self.shared.clock);
+        let started = clock.instant();
+        self.restore();
+        let mut due = started + first_wait;
+        while clock
+            .pause(due.saturating_duration_since(clock.instant()))
+            .is_ok()
+        {
+            let tick = next_tick(started + first_wait, self.interval, clock.instant());
+            due = self.round(tick, tick + delay(self.interval));
+            if rounds == Rounds::One {
+                return;
+            }
+        }
+    }
+
+    /// Takes up what an earlier process kept, on a short-lived stack since that is JSON too.
+    fn restore(&mut self) {
+        let now = self.shared.clock.now();
+        let (shared, key, source) = (&self.shared, &self.key, &mut self.source);
+        match on_short_lived_stack(|| source.restore(shared.cache.load(key), now)) {
+            Ok(has_state) => self.status.is_ready |= has_state,
+            Err(failure) => {
+                log::error!(service = self.key, cause:% = failure; "cached state not taken up")
+            }
+        }
+        self.publish_safely();
+    }
+
+    /// One poll and what follows from it; gives the time of the next one.
+    fn round(&mut self, tick: Instant, next: Instant) -> Instant {
+        let clock = Arc::clone(&self.shared.clock);
+        let begun = clock.instant();
+        let outcome = self.poll(tick);
+        let (ended, now) = (clock.instant(), clock.now());
+        let duration = ended.saturating_duration_since(begun);
+        let due = self.due(next, ended, outcome.as_ref().err());
+        self.health
+            .note_poll(outcome.as_ref().err().map(Failure::kind), duration, now);
+        self.log(outcome.as_ref().err(), ended, due);
+        let wait = due.saturating_duration_since(ended);
+        self.status = ServiceStatus {
+            is_ready: true,
+            last_poll: Some(now),
+            last_duration: Some(duration),
+            last_success: self.health.last_success(),
+            next_poll: now.checked_add(wait).ok(),
+            failure: outcome.err().map(|failure| FailureNote {
+                kind: failure.kind(),
+                sentence: failure.to_string(),
+                remedy: failure.remedy(),
+            }),
+            ..self.status.clone()
+        };
+        // The end of the process waits for this write, and so for the page that it belongs to.
+        let cache = Arc::clone(&self.shared.cache);
+        let _writing = cache.begin_write();
+        self.publish_safely();
+        self.keep();
+        due
+    }
+
+    fn poll(&mut self, until: Instant) -> Result<(), Failure> {
+        let (key, labels, upstream) = (&self.key, &self.labels, &self.upstream);
+        let (snapshot, health, status) = (&self.shared.snapshot, &self.health, &self.status);
+        let mut publish = |source: &dyn Source| {
+            snapshot.publish(
+                key,
+                entry(key, labels, source, health, upstream, status.clone()),
+            );
+        };
+        let mut poll = Poll {
+            upstream,
+            until,
+            publish: &mut publish,
+        };
+        let source = &mut self.source;
+        catch_unwind(AssertUnwindSafe(|| source.poll(&mut poll)))
+            .unwrap_or_else(|panic| Err(Failure::Internal(panic_text(panic.as_ref()))))
+    }
+
+    fn due(&self, next: Instant, now: Instant, failure: Option<&Failure>) -> Instant {
+        let wanted = match self.source.next() {
+            Next::Interval => next,
+            Next::At(moment) => moment,
+        };
+        let asked_for = failure
+            .and_then(Failure::retry_after)
+            .map(|wait| now + wait);
+        asked_for.map_or(wanted, |moment| moment.max(wanted))
+    }
+
+    fn publish(&self) {
+        let entry = entry(
+            &self.key,
+            &self.labels,
+            &*self.source,
+            &self.health,
+            &self.upstream,
+            self.status.clone(),
+        );
+        self.shared.snapshot.publish(&self.key, entry);
+    }
+
+    fn publish_safely(&mut self) {
+        self.status.headline = self.source.headline();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.publish())) {
+            log::error!(service = self.key, cause = panic_text(panic.as_ref()); "page of the service not renewed; please report this");
+        }
+    }
+
+    fn keep(&mut self) {
+        let Some(state) = self.source.unsaved() else {
+            return;
+        };
+        if self
+            .shared
+            .cache
+            .save(&self.key, self.kind, &state, self.shared.clock.now())
+        {
+            self.source.saved();
+        }
+    }
+
+    /// Logs the change, not the repetition.
+    fn log(&mut self, failure: Option<&Failure>, now: Instant, due: Instant) {
+        let next_in_s = due.saturating_duration_since(now).as_secs();
+        let (service, url) = (&self.key, &self.status.address);
+        let Some(failure) = failure else {
+            if let Some(trouble) = self.trouble.take() {
+                let after_s = now.saturating_duration_since(trouble.since).as_secs();
+                log::info!(service = service, after_s = after_s, failures = trouble.failures; "poll recovered");
+            }
+            log::debug!(service = service, url = url, next_in_s = next_in_s; "poll succeeded");
+            return;
+        };
+        let kind = failure.kind();
+        let trouble = self.trouble.get_or_insert(Trouble {
+            since: now,
+            failures: 0,
+            last_logged: now,
+            kind,
+        });
+        trouble.failures += 1;
+        let is_new = trouble.failures == 1 || trouble.kind != kind;
+        if is_new || now.saturating_duration_since(trouble.last_logged) >= REMINDER {
+            (trouble.kind, trouble.last_logged) = (kind, now);
+            log::warn!(service = service, kind = kind, url = url, next_in_s = next_in_s, failures = trouble.failures, cause:% = failure, remedy = failure.remedy(); "poll failing");
+        } else {
+            log::debug!(service = service, kind = kind, url = url, next_in_s = next_in_s, cause:% = failure; "poll failing still");
+        }
+    }
+}
+
+fn entry(
+    key: &str,
+    labels: &StaticLabels,
+    source: &dyn Source,
+    health: &Health,
+    upstream: &Upstream,
+    status: ServiceStatus,
+) -> Entry {
+    let mut families = Families::new(labels);
+    source.families(&mut families);
+    health.add(key, upstream, &mut families);
+    Entry {
+        blocks: Blocks::new(&families.finish()),
+        status,
+    }
+}
+
+/// The first tick after `now`; ticks that a long poll missed are passed over.
+fn next_tick(first: Instant, interval: Duration, now: Instant) -> Instant {
+    let passed = now.saturating_duration_since(first).as_secs_f64() / interval.as_secs_f64();
+    // A year of one-second polls is far below the precision of f64.
+    first + interval.mul_f64(passed.floor() + 1.0)
+}
+
+fn delay(interval: Duration) -> Duration {
+    interval.mul_f64(JITTER_SHARE * jitter()).min(JITTER_LIMIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_counted_from_the_first_poll_and_missed_ones_are_passed_over() {
+        let first = Instant::now();
+        let second = Duration::from_secs(1);
+        let check = |now_ms: u64, expected_s: u64| {
+            let tick = next_tick(first, 10 * second, first + Duration::from_millis(now_ms));
+            assert_eq!(
+                tick,
+                first + Duration::from_secs(expected_s),
+                "after {now_ms} ms"
+            );
+        };
+        check(0, 10);
+        check(9_999, 10);
+        check(10_000, 20);
+        check(35_000, 40);
+    }
+
+    #[test]
+    fn jitter_is_a_small_share_of_the_interval_and_bounded() {
+        assert!((0..100).all(|_| delay(Duration::from_secs(10)) <= Duration::from_millis(500)));
+        assert!((0..100).all(|_| delay(Duration::from_secs(100_000)) <= JITTER_LIMIT));
+    }
+}

@@ -367,6 +367,7 @@ impl Poster {
         };
         self.upstream
             .send(&request, |_| Ok(()))
+            .map(|_| ())
             .map_err(without_address)
     }
 }

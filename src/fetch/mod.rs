@@ -5,12 +5,14 @@
 //! the worker threads of the services stay small. Sources call it through their [`Upstream`]; only
 //! [`crate::notify`] opens other connections, through it too.
 
+mod body;
 mod failure;
 mod proxy;
 mod slots;
 mod trust;
 mod url;
 
+pub use body::{BODY_LIMIT_BYTES, Body};
 pub use failure::{Failure, KINDS};
 pub use proxy::Proxies;
 pub use slots::Slots;
@@ -18,20 +20,18 @@ pub use trust::Roots;
 pub use url::{BadUrl, Url};
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use ureq::Agent;
 use ureq::http::{HeaderMap, Response, header};
 use ureq::tls::TlsConfig;
-use ureq::{Agent, Body};
 
 use crate::clock::{Clock, jitter};
 use crate::config::Secret;
 
-/// Largest body after decompression (contract, section 2). The largest real summary has 0.3 MB.
-pub const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 /// Redirects that are followed; real pages need one or two.
 const REDIRECT_LIMIT: usize = 5;
 /// Stack of the short-lived thread: TLS and nested JSON need up to 192 KB in a debug build.
@@ -150,20 +150,26 @@ pub struct Retry {
     pub until: Instant,
 }
 
-/// A complete answer.
-#[derive(Debug)]
-pub struct Answer {
+/// A good answer, while it is decoded.
+pub struct Answer<'a> {
     /// The HTTP status: 200 to 299, or 304 when the request was conditional.
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body, decompressed.
-    pub body: Vec<u8>,
+    pub body: Body<'a>,
+}
+
+/// What was made of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoded<T> {
+    /// What `decode` gave.
+    pub value: T,
     /// From sending the request to the last byte, without retries and pauses.
     pub duration: Duration,
 }
 
-impl Answer {
+impl Answer<'_> {
     /// A header's value, if it is there and readable.
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name)?.to_str().ok().map(str::to_owned)
@@ -194,8 +200,8 @@ impl Upstream {
     pub fn send<T: Send>(
         &self,
         request: &Request<'_>,
-        decode: impl Fn(Answer) -> Result<T, Failure> + Sync,
-    ) -> Result<T, Failure> {
+        decode: impl Fn(&mut Answer<'_>) -> Result<T, Failure> + Sync,
+    ) -> Result<Decoded<T>, Failure> {
         let mut pauses = request.retry.pauses.iter();
         loop {
             let failure = match self.attempt(request, &decode) {
@@ -241,15 +247,43 @@ impl Upstream {
     fn attempt<T: Send>(
         &self,
         request: &Request<'_>,
-        decode: &(impl Fn(Answer) -> Result<T, Failure> + Sync),
-    ) -> Result<T, Failure> {
+        decode: &(impl Fn(&mut Answer<'_>) -> Result<T, Failure> + Sync),
+    ) -> Result<Decoded<T>, Failure> {
         let _slot = self.fetcher.slots.take();
-        on_short_lived_stack(|| self.exchange(request).and_then(decode))?
+        on_short_lived_stack(|| {
+            let started = Instant::now();
+            let mut response = self.exchange(request, started)?;
+            let (status, headers) = (
+                response.status().as_u16(),
+                std::mem::take(response.headers_mut()),
+            );
+            if announced_bytes(&headers).is_some_and(|bytes| bytes > BODY_LIMIT_BYTES) {
+                return Err(Failure::TooLarge {
+                    limit_bytes: BODY_LIMIT_BYTES,
+                });
+            }
+            // ureq's own limit counts compressed bytes; ours sees what the decoder gives.
+            let reader = Box::new(response.body_mut().as_reader());
+            let body = Body::begin(reader, |cause| self.body_failure(cause))?;
+            let mut answer = Answer {
+                status,
+                headers,
+                body,
+            };
+            let value = decode(&mut answer)?;
+            Ok(Decoded {
+                value,
+                duration: answer.body.ended().saturating_duration_since(started),
+            })
+        })?
     }
 
-    /// Request and answer, redirects included, within the time-out.
-    fn exchange(&self, request: &Request<'_>) -> Result<Answer, Failure> {
-        let started = Instant::now();
+    /// Request and the head of its answer, redirects included, within the time-out.
+    fn exchange(
+        &self,
+        request: &Request<'_>,
+        started: Instant,
+    ) -> Result<Response<ureq::Body>, Failure> {
         let mut url = request.url.clone();
         for _ in 0..=REDIRECT_LIMIT {
             let left = self.timeout.saturating_sub(started.elapsed());
@@ -259,27 +293,14 @@ impl Upstream {
             let status = response.status().as_u16();
             self.count(status.to_string());
             match status {
-                304 if is_conditional(request) => {}
-                300..=399 => {
-                    url = next_hop(request, &url, &response)?;
-                    continue;
-                }
-                200..=299 => {}
+                200..=299 => return Ok(response),
+                304 if is_conditional(request) => return Ok(response),
+                300..=399 => url = next_hop(request, &url, &response)?,
                 code => {
-                    return Err(Failure::Status {
-                        code,
-                        retry_after: self.retry_after(response.headers()),
-                    });
+                    let retry_after = self.retry_after(response.headers());
+                    return Err(Failure::Status { code, retry_after });
                 }
             }
-            let (parts, body) = response.into_parts();
-            let body = self.read(body)?;
-            return Ok(Answer {
-                status,
-                headers: parts.headers,
-                body,
-                duration: started.elapsed(),
-            });
         }
         Err(Failure::Redirect(format!(
             "more than {REDIRECT_LIMIT} of them, a loop perhaps"
@@ -291,7 +312,7 @@ impl Upstream {
         request: &Request<'_>,
         url: &Url,
         timeout: Duration,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<ureq::Body>, Failure> {
         if timeout.is_zero() {
             return Err(Failure::Timeout {
                 phase: "the end of the redirects",
@@ -336,7 +357,7 @@ impl Upstream {
         request: ureq::http::Request<impl ureq::AsSendBody>,
         timeout: Duration,
         proxy: Option<ureq::Proxy>,
-    ) -> Result<Response<Body>, ureq::Error> {
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
         let request = self
             .agent
             .configure_request(request)
@@ -346,25 +367,16 @@ impl Upstream {
         self.agent.run(request)
     }
 
-    fn read(&self, mut body: Body) -> Result<Vec<u8>, Failure> {
-        let mut bytes = Vec::new();
-        // ureq's own limit counts compressed bytes; this one sees what the decoder gives.
-        let mut limited = body.as_reader().take(BODY_LIMIT_BYTES as u64 + 1);
-        match limited.read_to_end(&mut bytes) {
-            Ok(_) if bytes.len() > BODY_LIMIT_BYTES => Err(Failure::TooLarge {
-                limit_bytes: BODY_LIMIT_BYTES,
-            }),
-            Ok(_) => Ok(bytes),
-            Err(cause) => Err(match ureq::Error::from(cause) {
-                ureq::Error::Timeout(_) => Failure::Timeout {
-                    phase: "the body",
-                    limit: self.timeout,
-                },
-                ureq::Error::Decompress(coding, cause) => {
-                    Failure::BodyUnreadable(format!("{coding}: {cause}"))
-                }
-                other => Failure::BodyCut(other.to_string()),
-            }),
+    fn body_failure(&self, cause: io::Error) -> Failure {
+        match ureq::Error::from(cause) {
+            ureq::Error::Timeout(_) => Failure::Timeout {
+                phase: "the body",
+                limit: self.timeout,
+            },
+            ureq::Error::Decompress(coding, cause) => {
+                Failure::BodyUnreadable(format!("{coding}: {cause}"))
+            }
+            other => Failure::BodyCut(other.to_string()),
         }
     }
 
@@ -376,7 +388,7 @@ impl Upstream {
     }
 
     fn failure(&self, cause: &ureq::Error) -> Failure {
-        use std::io::ErrorKind;
+        use io::ErrorKind;
         match cause {
             ureq::Error::HostNotFound => Failure::Dns("no address".to_owned()),
             ureq::Error::Timeout(phase) => Failure::Timeout {
@@ -403,6 +415,16 @@ impl Upstream {
     }
 }
 
+/// The size that the answer announces; none for a compressed one.
+fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
 fn is_conditional(request: &Request<'_>) -> bool {
     request
         .headers
@@ -410,7 +432,11 @@ fn is_conditional(request: &Request<'_>) -> bool {
         .any(|(name, _)| ["if-none-match", "if-modified-since"].contains(name))
 }
 
-fn next_hop(request: &Request<'_>, url: &Url, response: &Response<Body>) -> Result<Url, Failure> {
+fn next_hop(
+    request: &Request<'_>,
+    url: &Url,
+    response: &Response<ureq::Body>,
+) -> Result<Url, Failure> {
     let status = response.status().as_u16();
     let location = response
         .headers()
@@ -447,13 +473,13 @@ fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// std gives look-up failures no kind of their own, but a fixed beginning of their text.
-fn is_name_lookup(cause: &std::io::Error) -> bool {
+fn is_name_lookup(cause: &io::Error) -> bool {
     cause
         .to_string()
         .starts_with("failed to lookup address information")
 }
 
-fn last_words(cause: &std::io::Error) -> String {
+fn last_words(cause: &io::Error) -> String {
     let text = cause.to_string();
     text.rsplit_once(": ")
         .map_or(text.clone(), |(_, last)| last.to_owned())

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use super::{Defaults, Parts, Poll, Source, SourceKind, SourceSettings};
 use crate::cache::Kept;
 use crate::config::{Field, Fields, Form};
-use crate::fetch::{Answer, Failure, Follow, Request, Retry, Url};
+use crate::fetch::{Answer, Decoded, Failure, Follow, Request, Retry, Url};
 use crate::history::{History, WINDOWS};
 use crate::model::{Families, LABEL_LIMIT_CHARS, StaticLabels, cut};
 use crate::notify::{Event, slack_text};
@@ -229,7 +229,7 @@ impl Statuspage {
             .to_owned()
     }
 
-    fn ask(&self, poll: &Poll<'_>) -> Result<(Learned, Duration), Failure> {
+    fn ask(&self, poll: &Poll<'_>) -> Result<Decoded<Learned>, Failure> {
         let mut headers = vec![("accept", "application/json".to_owned())];
         // Without a state there is nothing that "unchanged" could mean.
         if self.state.is_some() {
@@ -258,7 +258,7 @@ impl Statuspage {
             },
         };
         let page = self.page();
-        poll.upstream.send(&request, |answer| learn(&answer, &page))
+        poll.upstream.send(&request, |answer| learn(answer, &page))
     }
 
     fn take_in(&mut self, learned: Learned, now: Timestamp) {
@@ -322,19 +322,16 @@ impl Statuspage {
 }
 
 /// Runs on the short-lived stack: parses, so that only what is kept comes back.
-fn learn(answer: &Answer, page: &str) -> Result<(Learned, Duration), Failure> {
+fn learn(answer: &mut Answer<'_>, page: &str) -> Result<Learned, Failure> {
     if answer.status == 304 {
-        return Ok((Learned::Unchanged, answer.duration));
+        return Ok(Learned::Unchanged);
     }
-    let reading = reading::read(&answer.body, page)?;
+    let reading = reading::read(&mut answer.body, page)?;
     let validators = Validators {
         etag: answer.header("etag"),
         last_modified: answer.header("last-modified"),
     };
-    Ok((
-        Learned::Page(Box::new(reading), validators),
-        answer.duration,
-    ))
+    Ok(Learned::Page(Box::new(reading), validators))
 }
 
 impl Source for Statuspage {
@@ -377,9 +374,9 @@ impl Source for Statuspage {
     fn poll(&mut self, poll: &mut Poll<'_>) -> Result<(), Failure> {
         let outcome = self.ask(poll);
         let now = self.parts.clock.now();
-        let outcome = outcome.map(|(learned, response_time)| {
-            self.response_time = response_time;
-            self.take_in(learned, now);
+        let outcome = outcome.map(|answer| {
+            self.response_time = answer.duration;
+            self.take_in(answer.value, now);
         });
         self.was_good = Some(outcome.is_ok());
         self.record(now, outcome.is_ok());

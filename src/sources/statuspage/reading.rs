@@ -13,7 +13,7 @@ use super::words::{
     MaintenanceStatus, is_one_of,
 };
 use super::{AFFECTED_LIMIT_CHARS, NAME_LIMIT_CHARS, product};
-use crate::fetch::Failure;
+use crate::fetch::{Body, Failure};
 use crate::lenient::Item;
 use crate::model::{LABEL_LIMIT_CHARS, cut};
 
@@ -159,12 +159,15 @@ impl NotUnderstood {
 ///
 /// # Errors
 /// `Json` for what is no JSON, `Shape` for JSON that is no summary; both name the product that it looks like.
-pub(super) fn read(body: &[u8], page: &str) -> Result<Reading, Failure> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let Item(summary) = serde_json::from_slice::<Item<wire::Summary>>(body)
-        .map_err(|cause| Failure::Json(format!("{cause}{}", product::hint(body))))?;
-    let summary =
-        summary.ok_or_else(|| Failure::Shape(format!("no JSON object{}", product::hint(body))))?;
+pub(super) fn read(body: &mut Body<'_>, page: &str) -> Result<Reading, Failure> {
+    let Item(summary) = body
+        .json::<Item<wire::Summary>>()
+        .map_err(|failure| match failure {
+            Failure::Json(what) => Failure::Json(format!("{what}{}", product::hint(body.head()))),
+            other => other,
+        })?;
+    let shape = |what: &str| Failure::Shape(format!("{what}{}", product::hint(body.head())));
+    let summary = summary.ok_or_else(|| shape("no JSON object"))?;
     let indicator = summary
         .status
         .indicator
@@ -177,8 +180,7 @@ pub(super) fn read(body: &[u8], page: &str) -> Result<Reading, Failure> {
         .flatten()
         .any(|Item(component)| component.is_some());
     if indicator.is_none() && !has_components {
-        let lacks = "neither a \"status.indicator\" nor components";
-        return Err(Failure::Shape(format!("{lacks}{}", product::hint(body))));
+        return Err(shape("neither a \"status.indicator\" nor components"));
     }
     let mut not_understood = NotUnderstood::default();
     if let Some(Indicator::Unknown(word)) = &indicator {
@@ -482,7 +484,7 @@ mod tests {
     use super::*;
 
     fn reading(json: &str) -> Reading {
-        read(json.as_bytes(), "https://status.example.com").expect("a summary")
+        read(&mut json.as_bytes().into(), "https://status.example.com").expect("a summary")
     }
 
     fn check_verdict(json: &str, severity: u8, standing: Standing) {
@@ -570,7 +572,7 @@ mod tests {
 
     fn check_failure(body: &str, kind: &str) {
         assert_eq!(
-            read(body.as_bytes(), "p")
+            read(&mut body.as_bytes().into(), "p")
                 .map(|_| ())
                 .map_err(|failure| failure.kind()),
             Err(kind),
@@ -694,7 +696,7 @@ mod tests {
                 let place = (seed >> 33) as usize % body.len();
                 body[place] = (seed >> 25) as u8;
             }
-            let _ = read(&body, "p");
+            let _ = read(&mut body.as_slice().into(), "p");
         }
     }
 }

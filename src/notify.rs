@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Secret;
-use crate::fetch::{Failure, Fetcher, Follow, Request, Retry, Upstream, UpstreamSettings, Url};
+use crate::fetch::{Failure, Fetcher, Request, Retry, RetryAfter, Upstream, UpstreamSettings, Url};
 
 /// Limit of one post.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -355,16 +355,13 @@ impl Poster {
             .map_err(|cause| unusable(cause.to_string()))?;
         let url = Url::parse(&webhook).map_err(|bad| unusable(bad.to_string()))?;
         let body = serde_json::json!({"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text}}]});
-        let request = Request {
-            url: &url,
-            headers: vec![("content-type", "application/json".to_owned())],
-            body: Some(body.to_string().into_bytes()),
-            follow: Follow::Nowhere,
-            retry: Retry {
-                pauses: POST_PAUSES,
-                until: self.clock.instant() + POST_PATIENCE,
-            },
+        let retry = Retry {
+            pauses: POST_PAUSES,
+            retry_after: RetryAfter::NotPast(self.clock.instant() + POST_PATIENCE),
+            ..Retry::NEVER
         };
+        let post = Request::post(&url, "application/json", body.to_string().into_bytes());
+        let request = Request { retry, ..post };
         self.upstream
             .send(&request, |_| Ok(()))
             .map(|_| ())

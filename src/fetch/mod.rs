@@ -40,8 +40,6 @@ const STACK_BYTES: usize = 512 * 1024;
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Longest `Retry-After` that is believed.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
-/// A pause between two attempts is longer by up to this share, so that many clients do not come back at once.
-const PAUSE_JITTER: f64 = 0.25;
 
 /// What all requests of the process share.
 #[derive(Debug)]
@@ -118,7 +116,6 @@ pub struct UpstreamSettings {
 }
 
 /// One question to an upstream.
-#[derive(Debug)]
 pub struct Request<'a> {
     /// Where to.
     pub url: &'a Url,
@@ -128,31 +125,110 @@ pub struct Request<'a> {
     pub body: Option<Vec<u8>>,
     /// Which redirects are followed.
     pub follow: Follow,
+    /// Which statuses are answers and which are failures.
+    pub statuses: Statuses,
     /// When to ask again.
-    pub retry: Retry,
+    pub retry: Retry<'a>,
+    /// Held during each attempt and never during a pause, beside the gate of the whole process.
+    pub slots: Option<&'a Slots>,
+    /// Is told of every attempt.
+    pub observe: Option<&'a (dyn Fn(&Attempt<'_>) + Sync)>,
 }
 
-/// Which redirects are followed. From https to http is never followed.
+impl<'a> Request<'a> {
+    /// A GET that is sent once, follows redirects and wants a good status.
+    pub fn get(url: &'a Url) -> Request<'a> {
+        Request {
+            url,
+            headers: Vec::new(),
+            body: None,
+            follow: Follow::Anywhere,
+            statuses: Statuses::Good,
+            retry: Retry::NEVER,
+            slots: None,
+            observe: None,
+        }
+    }
+
+    /// A POST that is sent once, follows no redirect and wants a good status.
+    pub fn post(url: &'a Url, content_type: &str, body: Vec<u8>) -> Request<'a> {
+        let headers = vec![("content-type", content_type.to_owned())];
+        Request {
+            headers,
+            body: Some(body),
+            follow: Follow::Nowhere,
+            ..Request::get(url)
+        }
+    }
+}
+
+/// Which redirects are followed. From https to http is never followed, and a POST goes on only by 307 and 308, which
+/// send its body again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
     /// To any host; headers of the service stay behind when the host changes.
     Anywhere,
+    /// Only to the same scheme, host and port.
+    SameOrigin,
     /// None at all.
     Nowhere,
 }
 
+/// Which statuses `decode` gets to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statuses {
+    /// 200 to 299, and 304 for a conditional request; every other one is a failure.
+    Good,
+    /// All but redirects.
+    Any,
+}
+
 /// When a request that failed is sent again.
 #[derive(Clone, Copy, Debug)]
-pub struct Retry {
+pub struct Retry<'a> {
     /// The pause before each further attempt.
-    pub pauses: &'static [Duration],
-    /// A `Retry-After` that ends later than this ends the request at once.
-    pub until: Instant,
+    pub pauses: &'a [Duration],
+    /// A pause is longer by up to this share, so that many clients do not come back at once.
+    pub jitter_share: f64,
+    /// Which failures may pass.
+    pub is_passing: fn(&Failure) -> bool,
+    /// What a `Retry-After` does.
+    pub retry_after: RetryAfter,
+}
+
+impl Retry<'_> {
+    /// One attempt only.
+    pub const NEVER: Retry<'static> = Retry {
+        pauses: &[],
+        jitter_share: 0.0,
+        is_passing: Failure::is_passing,
+        retry_after: RetryAfter::AtMost(Duration::ZERO),
+    };
+}
+
+/// What a `Retry-After` that is longer than the next pause does.
+#[derive(Clone, Copy, Debug)]
+pub enum RetryAfter {
+    /// It is waited for, unless it ends later than this: then the request ends at once.
+    NotPast(Instant),
+    /// It is waited for, but no longer than this.
+    AtMost(Duration),
+}
+
+/// One attempt of a request, for whoever counts them.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    /// The status, if an answer came.
+    pub status: Option<u16>,
+    /// Why it failed, if it did. What `decode` said counts too.
+    pub failure: Option<&'a Failure>,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 /// A good answer, while it is decoded.
 pub struct Answer<'a> {
-    /// The HTTP status: 200 to 299, or 304 when the request was conditional.
+    /// The HTTP status, one that [`Request::statuses`] lets through.
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
@@ -208,16 +284,18 @@ impl Upstream {
                 Ok(decoded) => return Ok(decoded),
                 Err(failure) => failure,
             };
-            let Some(pause) = pauses.next().filter(|_| failure.is_passing()) else {
+            let is_passing = (request.retry.is_passing)(&failure);
+            let Some(pause) = pauses.next().filter(|_| is_passing) else {
                 return Err(failure);
             };
-            let pause = pause.mul_f64(1.0 + PAUSE_JITTER * jitter());
-            let pause = match failure.retry_after() {
-                Some(asked) if self.clock.instant() + asked > request.retry.until => {
-                    return Err(failure);
+            let pause = pause.mul_f64(1.0 + request.retry.jitter_share * jitter());
+            let pause = match (failure.retry_after(), request.retry.retry_after) {
+                (None, _) => pause,
+                (Some(asked), RetryAfter::AtMost(limit)) => asked.min(limit).max(pause),
+                (Some(asked), RetryAfter::NotPast(end)) if self.clock.instant() + asked <= end => {
+                    asked.max(pause)
                 }
-                Some(asked) => asked.max(pause),
-                None => pause,
+                (Some(_), RetryAfter::NotPast(_)) => return Err(failure),
             };
             log::debug!(url:% = request.url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
             if self.clock.pause(pause).is_err() {
@@ -249,19 +327,19 @@ impl Upstream {
         request: &Request<'_>,
         decode: &(impl Fn(&mut Answer<'_>) -> Result<T, Failure> + Sync),
     ) -> Result<Decoded<T>, Failure> {
+        let _own_slot = request.slots.map(Slots::take);
         let _slot = self.fetcher.slots.take();
-        on_short_lived_stack(|| {
-            let started = Instant::now();
-            let mut response = self.exchange(request, started)?;
-            let (status, headers) = (
-                response.status().as_u16(),
-                std::mem::take(response.headers_mut()),
-            );
+        let started = Instant::now();
+        let mut status = None;
+        let outcome = on_short_lived_stack(|| {
+            let mut response = self.exchange(request, started, &mut status)?;
+            let headers = std::mem::take(response.headers_mut());
             if announced_bytes(&headers).is_some_and(|bytes| bytes > BODY_LIMIT_BYTES) {
                 return Err(Failure::TooLarge {
                     limit_bytes: BODY_LIMIT_BYTES,
                 });
             }
+            let status = response.status().as_u16();
             // ureq's own limit counts compressed bytes; ours sees what the decoder gives.
             let reader = Box::new(response.body_mut().as_reader());
             let body = Body::begin(reader, |cause| self.body_failure(cause))?;
@@ -275,7 +353,16 @@ impl Upstream {
                 value,
                 duration: answer.body.ended().saturating_duration_since(started),
             })
-        })?
+        });
+        let outcome = outcome.flatten();
+        if let Some(observe) = request.observe {
+            observe(&Attempt {
+                status,
+                failure: outcome.as_ref().err(),
+                duration: started.elapsed(),
+            });
+        }
+        outcome
     }
 
     /// Request and the head of its answer, redirects included, within the time-out.
@@ -283,6 +370,7 @@ impl Upstream {
         &self,
         request: &Request<'_>,
         started: Instant,
+        last_status: &mut Option<u16>,
     ) -> Result<Response<ureq::Body>, Failure> {
         let mut url = request.url.clone();
         for _ in 0..=REDIRECT_LIMIT {
@@ -292,10 +380,12 @@ impl Upstream {
                 .inspect_err(|_| self.count("error".to_owned()))?;
             let status = response.status().as_u16();
             self.count(status.to_string());
+            *last_status = Some(status);
             match status {
                 200..=299 => return Ok(response),
                 304 if is_conditional(request) => return Ok(response),
                 300..=399 => url = next_hop(request, &url, &response)?,
+                _ if request.statuses == Statuses::Any => return Ok(response),
                 code => {
                     let retry_after = self.retry_after(response.headers());
                     return Err(Failure::Status { code, retry_after });
@@ -380,7 +470,8 @@ impl Upstream {
         }
     }
 
-    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+    /// How long an answer asks to be left alone.
+    pub fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         parse_retry_after(
             headers.get(header::RETRY_AFTER)?.to_str().ok()?,
             self.clock.now(),
@@ -450,7 +541,12 @@ fn next_hop(
     let next = url
         .join(location)
         .map_err(|bad| Failure::Redirect(format!("its address {bad}")))?;
-    if request.follow == Follow::Nowhere || request.body.is_some() {
+    let is_allowed = match request.follow {
+        Follow::Anywhere => true,
+        Follow::SameOrigin => next.origin() == request.url.origin(),
+        Follow::Nowhere => false,
+    };
+    if !is_allowed || (request.body.is_some() && !matches!(status, 307 | 308)) {
         return Err(Failure::Redirect(format!("it leads to {next}")));
     }
     if url.is_https() && !next.is_https() {

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use super::{Defaults, Parts, Poll, Source, SourceKind, SourceSettings};
 use crate::cache::Kept;
 use crate::config::{Field, Fields, Form};
-use crate::fetch::{Answer, Decoded, Failure, Follow, Request, Retry, Url};
+use crate::fetch::{Answer, Decoded, Failure, Request, Retry, RetryAfter, Url};
 use crate::history::{History, WINDOWS};
 use crate::model::{Families, LABEL_LIMIT_CHARS, StaticLabels, cut};
 use crate::notify::{Event, slack_text};
@@ -39,6 +39,8 @@ const PAUSES: &[Duration] = &[
     Duration::from_secs(1),
     Duration::from_secs(2),
 ];
+/// A pause is longer by up to this share, so that many services do not come back at once.
+const PAUSE_JITTER_SHARE: f64 = 0.25;
 /// What a bare page URL is completed with.
 const SUMMARY_PATH: &str = "/api/v2/summary.json";
 
@@ -247,17 +249,17 @@ impl Statuspage {
                     .map(|date| ("if-modified-since", date.clone())),
             );
         }
-        let request = Request {
-            url: &self.settings.url,
-            headers,
-            body: None,
-            follow: Follow::Anywhere,
-            retry: Retry {
-                pauses: PAUSES,
-                until: poll.until,
-            },
+        let retry = Retry {
+            pauses: PAUSES,
+            jitter_share: PAUSE_JITTER_SHARE,
+            retry_after: RetryAfter::NotPast(poll.until),
+            ..Retry::NEVER
         };
-        let page = self.page();
+        let request = Request {
+            headers,
+            retry,
+            ..Request::get(&self.settings.url)
+        };
         poll.upstream.send(&request, |answer| learn(answer, &page))
     }
 

@@ -1,0 +1,304 @@
+//! The binary under test: started with an environment of its own, asked over HTTP, stopped by signals.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::upstream::wait_until;
+
+/// A temporary folder that goes with the test.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Folder {
+        static COUNT: Mutex<u32> = Mutex::new(0);
+        let mut count = COUNT.lock().unwrap();
+        *count += 1;
+        let path = std::env::temp_dir().join(format!("saas-exporter-it-{}-{count}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), content).unwrap();
+        self.path(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Names of the files in a folder, sorted.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(folder)).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How to start the exporter; every start uses the same folder.
+pub struct Setup {
+    pub folder: Folder,
+    variables: BTreeMap<String, String>,
+    arguments: Vec<String>,
+    shell: Option<String>,
+}
+
+impl Setup {
+    /// `services` is the content of services.json.
+    pub fn new(name: &str, services: Value) -> Setup {
+        let folder = Folder::new(name);
+        let file = folder.write("services.json", services.to_string());
+        let cache = folder.path("cache").display().to_string();
+        let setup = Setup { folder, variables: BTreeMap::new(), arguments: Vec::new(), shell: None };
+        setup
+            .with("SERVICES_JSON_PATH", file.display().to_string())
+            .with("WEB_LISTEN_ADDRESS", "127.0.0.1:0")
+            .with("CACHE_DIR", cache)
+            .with("CHECK_INTERVAL_MINUTES", "1s")
+    }
+
+    /// One service called `Example` under the key `example`, polled every second.
+    pub fn one(name: &str, url: &str) -> Setup {
+        Setup::new(name, json!({"example": {"name": "Example", "url": url, "timeout": "2s"}}))
+    }
+
+    pub fn with(mut self, variable: &str, value: impl Into<String>) -> Setup {
+        self.variables.insert(variable.to_owned(), value.into());
+        self
+    }
+
+    pub fn without(mut self, variable: &str) -> Setup {
+        self.variables.remove(variable);
+        self
+    }
+
+    pub fn argument(mut self, argument: &str) -> Setup {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Runs this in a shell first, such as a limit; the binary takes the shell's place.
+    pub fn after_shell(mut self, commands: &str) -> Setup {
+        self.shell = Some(commands.to_owned());
+        self
+    }
+
+    fn command(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_saas-exporter");
+        let mut command = match &self.shell {
+            None => Command::new(binary),
+            Some(commands) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("{commands}\nexec \"$0\" \"$@\""), binary]);
+                shell
+            }
+        };
+        command.args(&self.arguments).env_clear().envs(&self.variables).current_dir(&self.folder.0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts the exporter and waits until it listens.
+    pub fn start(&self) -> Exporter {
+        let started = Instant::now();
+        let mut child = self.command().spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, copy) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                copy.lock().unwrap().push_str(&format!("{line}\n"));
+            }
+        });
+        let mut exporter = Exporter { child, port: 0, log, started };
+        exporter.port = wait_until("the port to be open", || {
+            let log = exporter.log();
+            let (_, rest) = log.split_once("listening address=")?;
+            rest.lines().next()?.rsplit(':').next()?.trim_matches('"').parse().ok()
+        });
+        exporter
+    }
+
+    /// Runs the exporter to its end.
+    pub fn run(&self) -> Finished {
+        let output = self.command().output().unwrap();
+        Finished {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A running exporter. It is killed with this value.
+pub struct Exporter {
+    child: Child,
+    port: u16,
+    log: Arc<Mutex<String>>,
+    pub started: Instant,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Exporter {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head of an answer");
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.filter_map(|line| line.split_once(':'));
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+        Response { status, headers, body: bytes[end + 4..].to_vec() }
+    }
+
+    pub fn get(&self, target: &str) -> Response {
+        self.request("GET", target, &[])
+    }
+
+    /// The page now.
+    pub fn page(&self) -> Page {
+        let response = self.get("/metrics");
+        assert_eq!(response.status, 200);
+        Page(response.text())
+    }
+
+    /// Waits until the page is as wanted.
+    pub fn wait_for(&self, what: &str, condition: impl Fn(&Page) -> bool) -> Page {
+        wait_until(&format!("{what}; the log says:\n{}", self.log()), || Some(self.page()).filter(&condition))
+    }
+
+    /// Waits until a series has a value.
+    pub fn wait_for_value(&self, series: &str, value: f64) -> Page {
+        self.wait_for(&format!("{series} {value}"), |page| page.value(series) == Some(value))
+    }
+
+    pub fn wait_for_log(&self, text: &str) -> String {
+        wait_until(&format!("{text:?} in the log"), || Some(self.log()).filter(|log| log.contains(text)))
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        #[allow(unsafe_code)]
+        // SAFETY: kill(2) with the id of a child that has not been waited for, so it is still ours.
+        let sent = unsafe { libc::kill(pid, signal) };
+        assert_eq!(sent, 0);
+    }
+
+    /// Waits for the end after a signal; gives status and time.
+    pub fn stop(mut self, signal: i32) -> (ExitStatus, Duration) {
+        self.signal(signal);
+        let asked = Instant::now();
+        let status = wait_until("the end of the process", || self.child.try_wait().unwrap());
+        (status, asked.elapsed())
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A page in the text format.
+#[derive(Clone, Debug)]
+pub struct Page(pub String);
+
+impl Page {
+    /// The value of a series, written as on the page.
+    pub fn value(&self, series: &str) -> Option<f64> {
+        let line = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        line.split(' ').next()?.parse().ok()
+    }
+
+    /// The lines of a family.
+    pub fn lines(&self, family: &str) -> Vec<&str> {
+        let is_of_family = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        self.0.lines().filter(is_of_family).collect()
+    }
+
+    /// No series twice, families in one block and sorted, each with HELP and TYPE: what every page must be.
+    pub fn assert_well_formed(&self) {
+        let mut series = std::collections::BTreeSet::new();
+        let mut families = Vec::new();
+        for line in self.0.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                families.push(help.split(' ').next().unwrap().to_owned());
+            } else if !line.starts_with('#') {
+                let (name, _) = line.rsplit_once(' ').unwrap();
+                assert!(series.insert(name.to_owned()), "twice: {name}");
+                let family = name.split('{').next().unwrap();
+                assert_eq!(Some(family), families.last().map(String::as_str), "outside of its block: {line}");
+            }
+        }
+        let mut sorted = families.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(families, sorted);
+    }
+}
+
+/// Writes a whole new services.json.
+pub fn write_services(path: &Path, services: &Value) {
+    std::fs::write(path, services.to_string()).unwrap();
+}

@@ -20,7 +20,10 @@ impl Folder {
         static COUNT: Mutex<u32> = Mutex::new(0);
         let mut count = COUNT.lock().unwrap();
         *count += 1;
-        let path = std::env::temp_dir().join(format!("saas-exporter-it-{}-{count}-{name}", std::process::id()));
+        let path = std::env::temp_dir().join(format!(
+            "saas-exporter-it-{}-{count}-{name}",
+            std::process::id()
+        ));
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -41,8 +44,13 @@ impl Folder {
 
     /// Names of the files in a folder, sorted.
     pub fn names(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.path(folder)).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let entries = std::fs::read_dir(self.path(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -68,7 +76,12 @@ impl Setup {
         let folder = Folder::new(name);
         let file = folder.write("services.json", services.to_string());
         let cache = folder.path("cache").display().to_string();
-        let setup = Setup { folder, variables: BTreeMap::new(), arguments: Vec::new(), shell: None };
+        let setup = Setup {
+            folder,
+            variables: BTreeMap::new(),
+            arguments: Vec::new(),
+            shell: None,
+        };
         setup
             .with("SERVICES_JSON_PATH", file.display().to_string())
             .with("WEB_LISTEN_ADDRESS", "127.0.0.1:0")
@@ -78,7 +91,10 @@ impl Setup {
 
     /// One service called `Example` under the key `example`, polled every second.
     pub fn one(name: &str, url: &str) -> Setup {
-        Setup::new(name, json!({"example": {"name": "Example", "url": url, "timeout": "2s"}}))
+        Setup::new(
+            name,
+            json!({"example": {"name": "Example", "url": url, "timeout": "2s"}}),
+        )
     }
 
     pub fn with(mut self, variable: &str, value: impl Into<String>) -> Setup {
@@ -112,8 +128,15 @@ impl Setup {
                 shell
             }
         };
-        command.args(&self.arguments).env_clear().envs(&self.variables).current_dir(&self.folder.0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.variables)
+            .current_dir(&self.folder.0);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -128,11 +151,22 @@ impl Setup {
                 copy.lock().unwrap().push_str(&format!("{line}\n"));
             }
         });
-        let mut exporter = Exporter { child, port: 0, log, started };
+        let mut exporter = Exporter {
+            child,
+            port: 0,
+            log,
+            started,
+        };
         exporter.port = wait_until("the port to be open", || {
             let log = exporter.log();
             let (_, rest) = log.split_once("listening address=")?;
-            rest.lines().next()?.rsplit(':').next()?.trim_matches('"').parse().ok()
+            rest.lines()
+                .next()?
+                .rsplit(':')
+                .next()?
+                .trim_matches('"')
+                .parse()
+                .ok()
         });
         exporter
     }
@@ -190,19 +224,40 @@ impl Exporter {
 
     pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-        headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let mut head =
+            format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        headers
+            .iter()
+            .for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
         stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head of an answer");
+        let end = bytes
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .expect("a head of an answer");
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let mut lines = head.lines();
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let headers = lines.filter_map(|line| line.split_once(':'));
-        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
-        Response { status, headers, body: bytes[end + 4..].to_vec() }
+        let headers = headers
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        Response {
+            status,
+            headers,
+            body: bytes[end + 4..].to_vec(),
+        }
     }
 
     pub fn get(&self, target: &str) -> Response {
@@ -218,16 +273,22 @@ impl Exporter {
 
     /// Waits until the page is as wanted.
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Page) -> bool) -> Page {
-        wait_until(&format!("{what}; the log says:\n{}", self.log()), || Some(self.page()).filter(&condition))
+        wait_until(&format!("{what}; the log says:\n{}", self.log()), || {
+            Some(self.page()).filter(&condition)
+        })
     }
 
     /// Waits until a series has a value.
     pub fn wait_for_value(&self, series: &str, value: f64) -> Page {
-        self.wait_for(&format!("{series} {value}"), |page| page.value(series) == Some(value))
+        self.wait_for(&format!("{series} {value}"), |page| {
+            page.value(series) == Some(value)
+        })
     }
 
     pub fn wait_for_log(&self, text: &str) -> String {
-        wait_until(&format!("{text:?} in the log"), || Some(self.log()).filter(|log| log.contains(text)))
+        wait_until(&format!("{text:?} in the log"), || {
+            Some(self.log()).filter(|log| log.contains(text))
+        })
     }
 
     pub fn signal(&self, signal: i32) {
@@ -267,13 +328,19 @@ pub struct Page(pub String);
 impl Page {
     /// The value of a series, written as on the page.
     pub fn value(&self, series: &str) -> Option<f64> {
-        let line = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        let line = self
+            .0
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
         line.split(' ').next()?.parse().ok()
     }
 
     /// The lines of a family.
     pub fn lines(&self, family: &str) -> Vec<&str> {
-        let is_of_family = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let is_of_family = |line: &&str| {
+            line.strip_prefix(family)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
         self.0.lines().filter(is_of_family).collect()
     }
 
@@ -288,7 +355,11 @@ impl Page {
                 let (name, _) = line.rsplit_once(' ').unwrap();
                 assert!(series.insert(name.to_owned()), "twice: {name}");
                 let family = name.split('{').next().unwrap();
-                assert_eq!(Some(family), families.last().map(String::as_str), "outside of its block: {line}");
+                assert_eq!(
+                    Some(family),
+                    families.last().map(String::as_str),
+                    "outside of its block: {line}"
+                );
             }
         }
         let mut sorted = families.clone();

@@ -12,12 +12,5 @@ mod exporter;
 mod fixtures;
 mod upstream;
 
-mod cache;
-mod configuration;
 mod lifecycle;
-mod misbehaviour;
-mod notifications;
-mod once;
 mod page;
-mod polling;
-mod tls;

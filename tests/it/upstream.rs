@@ -71,8 +71,12 @@ impl Upstream {
                 }
                 let (state, wrap) = (Arc::clone(&served), Arc::clone(&wrap));
                 std::thread::spawn(move || {
-                    connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-                    connection.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+                    connection
+                        .set_read_timeout(Some(Duration::from_secs(60)))
+                        .unwrap();
+                    connection
+                        .set_write_timeout(Some(Duration::from_secs(60)))
+                        .unwrap();
                     connection.set_nodelay(true).unwrap();
                     if let Some(stream) = wrap(connection) {
                         serve(stream, &state);
@@ -80,22 +84,40 @@ impl Upstream {
                 });
             }
         });
-        Upstream { address, scheme, host, state }
+        Upstream {
+            address,
+            scheme,
+            host,
+            state,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("{}://{}:{}{path}", self.scheme, self.host, self.address.port())
+        format!(
+            "{}://{}:{}{path}",
+            self.scheme,
+            self.host,
+            self.address.port()
+        )
     }
 
     /// From now on the path answers like this.
     pub fn set(&self, path: &str, behaviour: Behaviour) {
-        self.state.behaviours.lock().unwrap().insert(path.to_owned(), behaviour);
+        self.state
+            .behaviours
+            .lock()
+            .unwrap()
+            .insert(path.to_owned(), behaviour);
     }
 
     /// The requests for a path so far.
     pub fn requests(&self, path: &str) -> Vec<Request> {
         let requests = self.state.requests.lock().unwrap();
-        requests.iter().filter(|request| request.target == path).cloned().collect()
+        requests
+            .iter()
+            .filter(|request| request.target == path)
+            .cloned()
+            .collect()
     }
 
     /// Waits until a path was asked `count` times.
@@ -117,7 +139,9 @@ impl Drop for Upstream {
 
 fn serve(stream: Box<dyn Stream>, state: &State) {
     let mut reader = BufReader::new(stream);
-    let Some(request) = read_request(&mut reader) else { return };
+    let Some(request) = read_request(&mut reader) else {
+        return;
+    };
     let path = request.target.clone();
     state.requests.lock().unwrap().push(request.clone());
     let behaviour = state.behaviours.lock().unwrap().get(&path).cloned();
@@ -137,19 +161,33 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length = headers
+        .get("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body = String::from_utf8_lossy(&body).into_owned();
-    Some(Request { method, target, headers, body, at: Instant::now() })
+    Some(Request {
+        method,
+        target,
+        headers,
+        body,
+        at: Instant::now(),
+    })
 }
 
 /// Writes an answer that ends the connection. A client that has gone is no error.
 pub fn answer(stream: &mut dyn Stream, status: u16, headers: &[(&str, &str)], body: &[u8]) {
-    let mut head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
+    let mut head = format!(
+        "HTTP/1.1 {status} Status\r\ncontent-length: {}\r\nconnection: close\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -160,15 +198,32 @@ pub fn answer(stream: &mut dyn Stream, status: u16, headers: &[(&str, &str)], bo
 
 pub fn json(body: impl Into<String>) -> Behaviour {
     let body = body.into();
-    Arc::new(move |_, stream| answer(stream, 200, &[("content-type", "application/json")], body.as_bytes()))
+    Arc::new(move |_, stream| {
+        answer(
+            stream,
+            200,
+            &[("content-type", "application/json")],
+            body.as_bytes(),
+        )
+    })
 }
 
 pub fn status(status: u16, headers: &[(&str, &str)]) -> Behaviour {
-    let headers: Vec<(String, String)> =
-        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let headers: Vec<(String, String)> = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     Arc::new(move |_, stream| {
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        answer(stream, status, &headers, b"<html>something went wrong</html>");
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        answer(
+            stream,
+            status,
+            &headers,
+            b"<html>something went wrong</html>",
+        );
     })
 }
 
@@ -188,7 +243,9 @@ pub fn hang() -> Behaviour {
 /// A good head, then one byte of the body a second, for ever.
 pub fn drip() -> Behaviour {
     Arc::new(|_, stream| {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{");
+        let _ = stream.write_all(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{",
+        );
         while stream.write_all(b" ").and_then(|()| stream.flush()).is_ok() {
             std::thread::sleep(Duration::from_secs(1));
         }
@@ -198,7 +255,11 @@ pub fn drip() -> Behaviour {
 /// So many bytes of JSON that begins well, with or without saying so in advance.
 pub fn huge(bytes: usize, is_announced: bool) -> Behaviour {
     Arc::new(move |_, stream| {
-        let length = if is_announced { format!("content-length: {bytes}\r\n") } else { String::new() };
+        let length = if is_announced {
+            format!("content-length: {bytes}\r\n")
+        } else {
+            String::new()
+        };
         let head = format!("HTTP/1.1 200 OK\r\n{length}connection: close\r\n\r\n{{\"page\": \"");
         let mut written = stream.write_all(head.as_bytes());
         let chunk = [b'x'; 64 * 1024];
@@ -220,7 +281,10 @@ pub fn gzip_bomb(bytes: usize) -> Behaviour {
 /// Announces more than it sends.
 pub fn cut_short(body: &'static str) -> Behaviour {
     Arc::new(move |_, stream| {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 100);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len() + 100
+        );
         let _ = stream.write_all(head.as_bytes());
     })
 }

@@ -235,19 +235,12 @@ impl Statuspage {
         let mut headers = vec![("accept", "application/json".to_owned())];
         // Without a state there is nothing that "unchanged" could mean.
         if self.state.is_some() {
-            let validators = &self.validators;
-            headers.extend(
-                validators
-                    .etag
-                    .iter()
-                    .map(|etag| ("if-none-match", etag.clone())),
-            );
-            headers.extend(
-                validators
-                    .last_modified
-                    .iter()
-                    .map(|date| ("if-modified-since", date.clone())),
-            );
+            let Validators {
+                etag,
+                last_modified,
+            } = self.validators.clone();
+            headers.extend(etag.map(|etag| ("if-none-match", etag)));
+            headers.extend(last_modified.map(|date| ("if-modified-since", date)));
         }
         let retry = Retry {
             pauses: PAUSES,
@@ -260,6 +253,7 @@ impl Statuspage {
             retry,
             ..Request::get(&self.settings.url)
         };
+        let page = self.page();
         poll.upstream.send(&request, |answer| learn(answer, &page))
     }
 

@@ -12,7 +12,7 @@ use super::secret::Secret;
 use super::settings::Given;
 use crate::fetch::{BadUrl, Url};
 
-/// One field of a service: a row of the documentation and of the schema.
+/// One field of a service: a row of the documentation and of the schema. `a.b` is field `b` of the object `a`.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its name.
@@ -36,6 +36,14 @@ pub enum Form {
     Duration,
     /// One of a few words.
     Word(&'static [&'static str]),
+    /// A whole number in this range.
+    Integer(i64, i64),
+    /// `true` or `false`.
+    Boolean,
+    /// A list of texts, a secret each.
+    SecretList,
+    /// A text that is never shown.
+    Secret,
     /// The path of a file.
     Path,
     /// An object of texts.
@@ -50,40 +58,173 @@ pub struct Fields<'a> {
     key: &'a str,
     given: &'a Given,
     values: BTreeMap<String, Value>,
+    /// The variables that values came from, by field.
+    origins: BTreeMap<String, String>,
+    /// Whether variables may stand in for fields: they describe one service only.
+    may_use_variables: bool,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Fields<'a> {
-    /// `values` are the fields of service `key` in `file`.
+    /// `values` are the fields of service `key` in `file`. Variables may stand in for them if `may_use_variables`.
     pub fn new(
         file: &'a str,
         key: &'a str,
         given: &'a Given,
         values: BTreeMap<String, Value>,
+        may_use_variables: bool,
         problems: &'a mut Vec<Problem>,
     ) -> Fields<'a> {
+        let origins = BTreeMap::new();
         Fields {
             file,
             key,
             given,
             values,
+            origins,
+            may_use_variables,
             problems,
         }
     }
 
-    /// Notes a problem with a field.
+    /// Notes a problem with a field, or with the variable that stands in for it.
     pub fn problem(&mut self, field: &str, what: &str) {
-        let sentence = format!(
-            "{}: service {}, field \"{field}\": {what}",
-            self.file,
-            shown(self.key)
-        );
+        let sentence = match self.origins.get(field) {
+            Some(variable) => format!("{variable}: {what}"),
+            None => format!(
+                "{}: service {}, field \"{field}\": {what}",
+                self.file,
+                shown(self.key)
+            ),
+        };
         self.problems.push(Problem::new(sentence));
+    }
+
+    /// Notes a problem with the service as a whole.
+    pub fn service_problem(&mut self, what: &str) {
+        let sentence = format!("{}: service {}: {what}", self.file, shown(self.key));
+        self.problems.push(Problem::new(sentence));
+    }
+
+    /// Lets a variable stand in for a field that is not there.
+    pub fn or_variable(&mut self, field: &str, variable: &str) {
+        if self.may_use_variables
+            && !self.is_given(field)
+            && let Some(text) = self.given.variable(variable)
+        {
+            self.values.insert(field.to_owned(), Value::from(text));
+            self.origins.insert(field.to_owned(), variable.to_owned());
+        }
+    }
+
+    /// The variables, for a source that knows them in a form of its own; none when they may not be used.
+    pub fn variables(&self) -> Option<&'a Given> {
+        self.may_use_variables.then_some(self.given)
+    }
+
+    /// Whether a field is there, by itself or by a variable.
+    pub fn is_given(&self, field: &str) -> bool {
+        match field.split_once('.') {
+            _ if self.values.contains_key(field) => true,
+            Some((object, name)) => self
+                .values
+                .get(object)
+                .is_some_and(|object| object.get(name).is_some()),
+            None => false,
+        }
+    }
+
+    /// Takes the value of a field out; of `a.b`, field `b` of the object `a`.
+    fn take(&mut self, field: &str) -> Option<Value> {
+        if let Some(value) = self.values.remove(field) {
+            return Some(value);
+        }
+        let (object, name) = field.split_once('.')?;
+        self.values.get_mut(object)?.as_object_mut()?.remove(name)
+    }
+
+    /// A whole number in a range. One out of a variable is a text, with or without spaces around it.
+    pub fn integer(&mut self, field: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let value = self.take(field)?;
+        let number = match &value {
+            Value::String(text) if self.origins.contains_key(field) => text.trim().parse().ok(),
+            other => other.as_i64(),
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = (range.start(), range.end());
+            self.problem(
+                field,
+                &format!(
+                    "{} is no whole number from {least} to {most}",
+                    shown_json(&value)
+                ),
+            );
+        }
+        number
+    }
+
+    /// A truth value. One out of a variable is a word that `parse` knows.
+    pub fn boolean(&mut self, field: &str, parse: impl Fn(&str) -> Option<bool>) -> Option<bool> {
+        let value = self.take(field)?;
+        let truth = match &value {
+            Value::String(text) if self.origins.contains_key(field) => parse(text.trim()),
+            other => other.as_bool(),
+        };
+        if truth.is_none() {
+            self.problem(
+                field,
+                &format!("{} is neither true nor false", shown_json(&value)),
+            );
+        }
+        truth
+    }
+
+    /// A secret given by `field` as it is, or by `field_file` in a file; both are an error, neither is none.
+    pub fn secret(&mut self, field: &str, field_file: &str) -> Option<Secret> {
+        if self.is_given(field) && self.is_given(field_file) {
+            self.problem(
+                field,
+                &format!("is given, and \"{field_file}\" too; keep one"),
+            );
+        }
+        let path = self.text(field_file);
+        let of_file = path.and_then(|path| {
+            Secret::file(path)
+                .map_err(|cause| self.problem(field_file, &cause.to_string()))
+                .ok()
+        });
+        let literal = match self.take(field) {
+            None => None,
+            Some(Value::String(text)) if !text.trim().is_empty() => Some(Secret::literal(text)),
+            // The value is not shown.
+            Some(_) => {
+                self.problem(field, "is empty or no text (not shown)");
+                None
+            }
+        };
+        of_file.or(literal)
+    }
+
+    /// A list of secrets.
+    pub fn secret_list(&mut self, field: &str) -> Option<Vec<Secret>> {
+        let texts = match self.take(field)? {
+            Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map(Secret::literal))
+                .collect(),
+            Value::String(text) => Some(text.split_whitespace().map(Secret::literal).collect()),
+            _ => None,
+        };
+        if texts.is_none() {
+            self.problem(field, "is no list of texts (not shown)");
+        }
+        texts
     }
 
     /// A text. An empty one is an error.
     pub fn text(&mut self, field: &str) -> Option<String> {
-        match self.values.remove(field)? {
+        match self.take(field)? {
             Value::String(text) if text.trim().is_empty() => {
                 self.problem(field, "is empty; give it a text or leave it out");
                 None
@@ -95,7 +236,7 @@ impl<'a> Fields<'a> {
 
     /// A text that must be there.
     pub fn required_text(&mut self, field: &str) -> Option<String> {
-        if !self.values.contains_key(field) {
+        if !self.is_given(field) {
             self.problem(field, "is missing");
             return None;
         }
@@ -144,7 +285,7 @@ impl<'a> Fields<'a> {
 
     /// A duration between `least` and `most`.
     pub fn duration(&mut self, field: &str, least: Duration, most: Duration) -> Option<Duration> {
-        let value = self.values.remove(field)?;
+        let value = self.take(field)?;
         let parsed = match &value {
             Value::String(text) => parse_duration(text),
             Value::Number(seconds) => seconds
@@ -209,10 +350,23 @@ impl<'a> Fields<'a> {
 
     /// Whatever is left is unknown: an error each, with the nearest of `known`.
     pub fn finish(mut self, known: &[&str]) {
-        for name in std::mem::take(&mut self.values)
-            .into_keys()
-            .filter(|name| !name.starts_with('_'))
-        {
+        let mut left = Vec::new();
+        for (name, value) in std::mem::take(&mut self.values) {
+            let inner = known.iter().any(|known| {
+                known
+                    .split_once('.')
+                    .is_some_and(|(object, _)| object == name)
+            });
+            match value {
+                Value::Object(entries) if inner => left.extend(
+                    entries
+                        .into_iter()
+                        .map(|(field, _)| format!("{name}.{field}")),
+                ),
+                _ => left.push(name),
+            }
+        }
+        for name in left.into_iter().filter(|name| !name.starts_with('_')) {
             let hint = did_you_mean(&name, known.iter().copied());
             self.problem(
                 &name,
@@ -222,7 +376,7 @@ impl<'a> Fields<'a> {
     }
 
     fn object(&mut self, field: &str) -> serde_json::Map<String, Value> {
-        match self.values.remove(field) {
+        match self.take(field) {
             None => serde_json::Map::new(),
             Some(Value::Object(entries)) => entries,
             Some(other) => {

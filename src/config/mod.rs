@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::fetch::{Proxies, Roots, Url};
-use crate::sources::{Defaults, Scale};
+use crate::sources::{Defaults, SOURCES, Scale};
 use settings::{Ask, Given, Setting};
 
 /// Where services.json is looked for when none is given: here, and where the Python exporter's image had it.
@@ -30,6 +30,8 @@ const USUAL_PLACES: [&str; 2] = ["./services.json", "/app/statuspage-exporter/se
 const BUILT_IN: &str = include_str!("../../services.json.example");
 /// The name of that list in messages.
 const BUILT_IN_NAME: &str = "built-in list (services.json.example)";
+/// The port that is listened at when nothing else is said.
+const DEFAULT_PORT: u16 = 9001;
 /// Largest services.json; 10,000 services need about 2 MB.
 const FILE_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -155,7 +157,7 @@ fn read(given: &Given) -> Result<Config, Vec<Problem>> {
     let (services_file, services) = reader.services(&defaults);
     let config = Config {
         mode: reader.mode(),
-        listen: reader.listen(),
+        listen: reader.listen(&services),
         services_file,
         services,
         concurrency: reader.value(&settings::POLL_CONCURRENCY, 32, parse_concurrency),
@@ -216,35 +218,72 @@ impl Reader<'_> {
         if check { Mode::Check } else { mode }
     }
 
-    fn listen(&mut self) -> Vec<Listen> {
-        let port = self.value(&settings::METRICS_PORT, 9001, parse_port);
-        self.value(
-            &settings::LISTEN_ADDRESS,
-            vec![Listen::Everywhere(port)],
-            |text| {
-                text.split(',')
-                    .map(|address| parse_listen(address.trim()))
-                    .collect()
-            },
-        )
+    /// Where to listen: as set, else as the program that the only service replaces would, else at port 9001.
+    fn listen(&mut self, services: &[Service]) -> Vec<Listen> {
+        let own = self.own_listen(services);
+        let port = self.value(&settings::METRICS_PORT, None, |text| {
+            parse_port(text).map(Some)
+        });
+        let usual = port
+            .map(Listen::Everywhere)
+            .or(own)
+            .unwrap_or(Listen::Everywhere(DEFAULT_PORT));
+        self.value(&settings::LISTEN_ADDRESS, vec![usual], |text| {
+            text.split(',')
+                .map(|address| parse_listen(address.trim()))
+                .collect()
+        })
+    }
+
+    /// What the programs that we replace had for a port; it counts only where its kind runs alone.
+    fn own_listen(&mut self, services: &[Service]) -> Option<Listen> {
+        let mut own = None;
+        for kind in SOURCES {
+            let is_alone = services.len() == 1
+                && services
+                    .iter()
+                    .all(|service| service.kind.name == kind.name);
+            match (kind.own_listen)(self.given) {
+                Ok(None) => {}
+                Ok(listen) if is_alone => own = listen,
+                Ok(Some(_)) => {
+                    let name = kind.name;
+                    self.warnings.push(format!(
+                        "the port of {name} in the environment is ignored beside other services"
+                    ));
+                }
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        own
     }
 
     fn services(&mut self, defaults: &Defaults) -> (String, Vec<Service>) {
+        let is_in_environment = SOURCES
+            .iter()
+            .any(|kind| (kind.is_in_environment)(self.given));
         let (file, text) = match self.services_text() {
-            Ok(Some(found)) => found,
+            Ok(Some((file, text))) => (file, Some(text)),
+            Ok(None) if is_in_environment => ("environment".to_owned(), None),
             Ok(None) => {
                 let places = USUAL_PLACES.join(" nor ");
                 self.warnings.push(format!(
                     "neither {places} exists; running the {BUILT_IN_NAME}"
                 ));
-                (BUILT_IN_NAME.to_owned(), BUILT_IN.to_owned())
+                (BUILT_IN_NAME.to_owned(), Some(BUILT_IN.to_owned()))
             }
             Err(problem) => {
                 self.problems.push(problem);
                 return (String::new(), Vec::new());
             }
         };
-        let mut services = services::read(&file, &text, self.given, defaults, &mut self.problems);
+        let mut services = services::read(
+            &file,
+            text.as_deref(),
+            self.given,
+            defaults,
+            &mut self.problems,
+        );
         services.sort_by(|a, b| a.key.cmp(&b.key));
         (file, services)
     }
@@ -391,7 +430,10 @@ fn read_file(path: &str) -> std::io::Result<String> {
 }
 
 /// `true`, `1`, `yes`, `on` and their opposites, in any case.
-fn parse_truth(text: &str) -> Result<bool, String> {
+///
+/// # Errors
+/// The list of words, for any other.
+pub fn parse_truth(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
@@ -405,7 +447,11 @@ fn parse_port(text: &str) -> Result<u16, String> {
         .map_err(|_| "not a port (0 to 65535)".to_owned())
 }
 
-fn parse_listen(address: &str) -> Result<Listen, String> {
+/// An address to listen at: `127.0.0.1:9001`, `[::1]:9001`, or `:9001` for all addresses.
+///
+/// # Errors
+/// A sentence for the person who wrote it.
+pub fn parse_listen(address: &str) -> Result<Listen, String> {
     if let Some(port) = address.strip_prefix(':') {
         return parse_port(port).map(Listen::Everywhere);
     }

@@ -42,7 +42,15 @@ fn service(own: &[Field], types: &[&str]) -> Value {
                 entries.insert("enum".to_owned(), types.into());
             }
         }
-        properties.insert(field.name.to_owned(), property);
+        match field.name.split_once('.') {
+            None => drop(properties.insert(field.name.to_owned(), property)),
+            Some((object, name)) => {
+                let object = properties
+                    .entry(object)
+                    .or_insert_with(|| json!({"type": "object", "additionalProperties": false}));
+                object["properties"][name] = property;
+            }
+        }
     }
     let required: Vec<&str> = own
         .iter()
@@ -60,6 +68,10 @@ fn form(form: Form) -> Value {
             json!({"anyOf": [{"type": "string", "pattern": "^[0-9]"}, {"type": "number", "exclusiveMinimum": 0}]})
         }
         Form::Word(words) => json!({"type": "string", "enum": words}),
+        Form::Integer(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Form::Boolean => json!({"type": "boolean"}),
+        Form::Secret => json!({"type": "string", "minLength": 1}),
+        Form::SecretList => json!({"type": "array", "items": {"type": "string", "minLength": 1}}),
         Form::Labels => {
             json!({"type": "object", "propertyNames": {"pattern": "^(?!__)[A-Za-z_][A-Za-z0-9_]*$"}, "additionalProperties": {"type": "string"}})
         }

@@ -1,6 +1,6 @@
 //! services.json: an object of services, each read by the source of its type, every mistake reported at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -82,15 +82,59 @@ pub struct Service {
     pub settings: Box<dyn SourceSettings>,
 }
 
-/// Reads the text of a services.json. `file` is its name in errors.
+/// Reads the text of a services.json, none if only the environment describes services. `file` is its name in errors.
 pub(super) fn read(
     file: &str,
-    text: &str,
+    text: Option<&str>,
     given: &Given,
     defaults: &Defaults,
     problems: &mut Vec<Problem>,
 ) -> Vec<Service> {
-    let document = match serde_json::from_str::<Entries>(text.trim_start_matches('\u{feff}')) {
+    let before = problems.len();
+    let mut entries = text
+        .map(|text| read_entries(file, text, problems))
+        .unwrap_or_default();
+    if problems.len() == before {
+        entries.extend(of_environment(&entries, given));
+    }
+    let mut services = Vec::new();
+    let mut keys = BTreeSet::new();
+    for (key, entry) in &entries {
+        if !keys.insert(key) {
+            let what = "stands there twice; rename or remove one";
+            problems.push(Problem::new(format!(
+                "{file}: service {} {what}",
+                shown(key)
+            )));
+            continue;
+        }
+        let type_of = |entry: &Value| {
+            entry
+                .get("type")
+                .and_then(Value::as_str)
+                .unwrap_or(DEFAULT_TYPE)
+                .to_owned()
+        };
+        let same_type = entries
+            .iter()
+            .filter(|(_, other)| type_of(other) == type_of(entry))
+            .count();
+        let place = Place {
+            file,
+            key,
+            given,
+            may_use_variables: same_type == 1,
+        };
+        services.extend(read_service(&place, entry, defaults, problems));
+    }
+    if problems.len() == before {
+        check_collisions(file, &services, problems);
+    }
+    services
+}
+
+fn read_entries(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<(String, Value)> {
+    let entries = match serde_json::from_str::<Entries>(text.trim_start_matches('\u{feff}')) {
         Ok(document) => document.0,
         Err(cause) => {
             problems.push(Problem::new(format!(
@@ -99,28 +143,32 @@ pub(super) fn read(
             return Vec::new();
         }
     };
-    let before = problems.len();
-    let mut services = Vec::new();
-    let mut keys = BTreeMap::new();
-    for (key, entry) in document.into_iter().filter(|(key, _)| !is_ignored(key)) {
-        if keys.insert(key.clone(), ()).is_some() {
-            problems.push(Problem::new(format!(
-                "{file}: service {} stands there twice; rename or remove one",
-                shown(&key)
-            )));
-            continue;
-        }
-        services.extend(read_service(file, key, entry, given, defaults, problems));
-    }
-    if keys.is_empty() {
+    let entries: Vec<_> = entries
+        .into_iter()
+        .filter(|(key, _)| !is_ignored(key))
+        .collect();
+    if entries.is_empty() {
+        let remedy = "{\"name\": \"GitHub\", \"url\": \"https://www.githubstatus.com\"}";
         problems.push(Problem::new(format!(
-            "{file}: holds no service; add one, such as \"github\": {{\"name\": \"GitHub\", \"url\": \"https://www.githubstatus.com\"}}"
+            "{file}: holds no service; add one, such as \"github\": {remedy}"
         )));
     }
-    if problems.len() == before {
-        check_collisions(file, &services, problems);
-    }
-    services
+    entries
+}
+
+/// A service for every type that the environment describes and no entry names. Its key is the name of the type.
+fn of_environment(entries: &[(String, Value)], given: &Given) -> Vec<(String, Value)> {
+    let is_named = |kind: &SourceKind| {
+        entries
+            .iter()
+            .any(|(_, entry)| entry.get("type").is_some_and(|name| name == kind.name))
+    };
+    let described = SOURCES
+        .iter()
+        .filter(|kind| (kind.is_in_environment)(given) && !is_named(kind));
+    described
+        .map(|kind| (kind.name.to_owned(), serde_json::json!({"type": kind.name})))
+        .collect()
 }
 
 /// Comments, and the address of the schema for editors.
@@ -128,31 +176,42 @@ fn is_ignored(key: &str) -> bool {
     key.starts_with('_') || key == "$schema"
 }
 
+/// Where a service stands.
+struct Place<'a> {
+    file: &'a str,
+    key: &'a str,
+    given: &'a Given,
+    may_use_variables: bool,
+}
+
 fn read_service(
-    file: &str,
-    key: String,
-    entry: Value,
-    given: &Given,
+    place: &Place<'_>,
+    entry: &Value,
     defaults: &Defaults,
     problems: &mut Vec<Problem>,
 ) -> Option<Service> {
-    let Value::Object(entry) = entry else {
-        let remedy = "write {\"name\": …, \"url\": …}";
-        problems.push(Problem::new(format!(
-            "{file}: service {}: is no object; {remedy}",
-            shown(&key)
-        )));
-        return None;
-    };
+    let Place {
+        file,
+        key,
+        given,
+        may_use_variables,
+    } = *place;
     let before = problems.len();
-    let mut fields = Fields::new(file, &key, given, entry.into_iter().collect(), problems);
+    let values = entry
+        .as_object()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    let mut fields = Fields::new(file, key, given, values, may_use_variables, problems);
+    if !entry.is_object() {
+        fields.service_problem("is no object; write {\"name\": …, \"url\": …}");
+        return None;
+    }
     let kind = read_kind(&mut fields)?;
-    let interval = fields
-        .duration("interval", INTERVAL_RANGE.0, INTERVAL_RANGE.1)
-        .unwrap_or(defaults.interval);
-    let timeout = fields
-        .duration("timeout", TIMEOUT_RANGE.0, TIMEOUT_RANGE.1)
-        .unwrap_or(TIMEOUT);
+    (kind.stand_ins)(&mut fields);
+    let interval = fields.duration("interval", INTERVAL_RANGE.0, INTERVAL_RANGE.1);
+    let timeout = fields.duration("timeout", TIMEOUT_RANGE.0, TIMEOUT_RANGE.1);
     let headers = read_headers(&mut fields);
     let ca = read_ca(&mut fields);
     let labels = read_labels(&mut fields, kind);
@@ -163,18 +222,21 @@ fn read_service(
         .map(|field| field.name)
         .collect();
     fields.finish(&known);
+    let settings = settings.filter(|_| problems.len() == before)?;
+    let usual = settings.usual();
     let upstream = UpstreamSettings {
-        timeout,
+        timeout: timeout.or(usual.timeout).unwrap_or(TIMEOUT),
         headers,
-        ca,
+        ca: ca.or(usual.ca),
     };
-    (problems.len() == before).then_some(Service {
-        key,
+    let interval = interval.or(usual.interval).unwrap_or(defaults.interval);
+    Some(Service {
+        key: key.to_owned(),
         kind,
         interval,
         upstream,
         labels,
-        settings: settings?,
+        settings,
     })
 }
 

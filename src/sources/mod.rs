@@ -16,8 +16,9 @@ pub use statuspage::Scale;
 
 use crate::cache::{Cache, Kept};
 use crate::clock::Clock;
-use crate::config::{Field, Fields};
-use crate::fetch::{Failure, Upstream};
+use crate::config::settings::Given;
+use crate::config::{Field, Fields, Listen, Problem};
+use crate::fetch::{Failure, Roots, Upstream};
 use crate::model::{Families, FamilyMeta, StaticLabels};
 use crate::notify::Notifier;
 
@@ -33,6 +34,12 @@ pub struct SourceKind {
     pub fields: &'static [Field],
     /// Every metric family it may emit.
     pub families: fn() -> &'static [FamilyMeta],
+    /// Whether the environment alone describes a service of this kind, as the program that it replaces wants it.
+    pub is_in_environment: fn(&Given) -> bool,
+    /// Where that program listens, for a process with no other service.
+    pub own_listen: fn(&Given) -> Result<Option<Listen>, Problem>,
+    /// Lets variables stand in for fields, before any field is read.
+    pub stand_ins: fn(&mut Fields<'_>),
     /// Reads and checks its fields; none when a mistake was noted.
     pub configure: fn(&mut Fields<'_>, &Defaults) -> Option<Box<dyn SourceSettings>>,
 }
@@ -48,6 +55,17 @@ pub struct Defaults {
     pub resolved_retention: Duration,
 }
 
+/// What a kind of service has instead of the usual defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Usual {
+    /// Time between two polls.
+    pub interval: Option<Duration>,
+    /// Limit of one request.
+    pub timeout: Option<Duration>,
+    /// Trust roots beside the usual ones.
+    pub ca: Option<Roots>,
+}
+
 /// The checked settings of one service.
 pub trait SourceSettings: fmt::Debug + Send + Sync {
     /// The service's name for people.
@@ -58,6 +76,10 @@ pub trait SourceSettings: fmt::Debug + Send + Sync {
     fn identity(&self, labels: &StaticLabels) -> (&'static str, String);
     /// One line for `--config.check`.
     fn about(&self) -> String;
+    /// What stands for the fields that every service may have where they are not given.
+    fn usual(&self) -> Usual {
+        Usual::default()
+    }
     /// Makes the source.
     fn build(&self, parts: Parts) -> Box<dyn Source>;
 }

@@ -68,6 +68,9 @@ pub const KIND: SourceKind = SourceKind {
         },
     ],
     families: families::all,
+    is_in_environment: |_| false,
+    own_listen: |_| Ok(None),
+    stand_ins: |_| {},
     configure: Settings::configure,
 };
 

@@ -30,6 +30,8 @@ const NAME_LIMIT_BYTES: usize = 120;
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
+    /// Whether files of the Python exporter are taken over.
+    takes_over: bool,
     /// False while the last write failed.
     is_writable: AtomicBool,
     /// Guards the number of writes under way.
@@ -51,10 +53,12 @@ pub struct Kept {
 pub struct WriteGuard<'a>(&'a Cache);
 
 impl Cache {
-    /// Opens the folder, creating it where it is missing; `clear` deletes every file of ours in it first.
+    /// Opens the folder, creating it where it is missing; `clear` deletes every file of ours in it first and
+    /// takes nothing over.
     pub fn open(folder: &Path, clear: bool) -> Cache {
         let cache = Cache {
             folder: folder.to_owned(),
+            takes_over: !clear,
             is_writable: AtomicBool::new(true),
             writes: Mutex::new(0),
             written: Condvar::new(),
@@ -176,7 +180,7 @@ impl Cache {
     /// The original used the key as it is; one that is no plain file name never had a file of its own.
     fn original_path(&self, key: &str, ending: &str) -> Option<PathBuf> {
         let is_plain = !key.is_empty() && !key.contains(['/', '\0']) && key != "." && key != "..";
-        is_plain.then(|| self.folder.join(format!("{key}{ending}")))
+        (self.takes_over && is_plain).then(|| self.folder.join(format!("{key}{ending}")))
     }
 
     fn read(&self, path: &Path) -> Option<String> {

@@ -12,6 +12,7 @@ mod slots;
 mod trust;
 mod url;
 
+use body::Unread;
 pub use body::{BODY_LIMIT_BYTES, Body};
 pub use failure::{Failure, KINDS};
 pub use proxy::Proxies;
@@ -226,14 +227,15 @@ pub struct Attempt<'a> {
     pub duration: Duration,
 }
 
-/// A good answer, while it is decoded.
-pub struct Answer<'a> {
+/// A complete answer.
+#[derive(Debug)]
+pub struct Answer {
     /// The HTTP status, one that [`Request::statuses`] lets through.
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body, decompressed.
-    pub body: Body<'a>,
+    pub body: Body,
 }
 
 /// What was made of an answer.
@@ -245,7 +247,7 @@ pub struct Decoded<T> {
     pub duration: Duration,
 }
 
-impl Answer<'_> {
+impl Answer {
     /// A header's value, if it is there and readable.
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name)?.to_str().ok().map(str::to_owned)
@@ -276,7 +278,7 @@ impl Upstream {
     pub fn send<T: Send>(
         &self,
         request: &Request<'_>,
-        decode: impl Fn(&mut Answer<'_>) -> Result<T, Failure> + Sync,
+        decode: impl Fn(&Answer) -> Result<T, Failure> + Sync,
     ) -> Result<Decoded<T>, Failure> {
         let mut pauses = request.retry.pauses.iter();
         loop {
@@ -325,7 +327,7 @@ impl Upstream {
     fn attempt<T: Send>(
         &self,
         request: &Request<'_>,
-        decode: &(impl Fn(&mut Answer<'_>) -> Result<T, Failure> + Sync),
+        decode: &(impl Fn(&Answer) -> Result<T, Failure> + Sync),
     ) -> Result<Decoded<T>, Failure> {
         let _own_slot = request.slots.map(Slots::take);
         let _slot = self.fetcher.slots.take();
@@ -341,18 +343,15 @@ impl Upstream {
             }
             let status = response.status().as_u16();
             // ureq's own limit counts compressed bytes; ours sees what the decoder gives.
-            let reader = Box::new(response.body_mut().as_reader());
-            let body = Body::begin(reader, |cause| self.body_failure(cause))?;
-            let mut answer = Answer {
+            let body = Body::read(response.body_mut().as_reader())
+                .map_err(|unread| self.body_failure(unread))?;
+            let duration = body.ended.saturating_duration_since(started);
+            let value = decode(&Answer {
                 status,
                 headers,
                 body,
-            };
-            let value = decode(&mut answer)?;
-            Ok(Decoded {
-                value,
-                duration: answer.body.ended().saturating_duration_since(started),
-            })
+            })?;
+            Ok(Decoded { value, duration })
         });
         let outcome = outcome.flatten();
         if let Some(observe) = request.observe {
@@ -457,7 +456,12 @@ impl Upstream {
         self.agent.run(request)
     }
 
-    fn body_failure(&self, cause: io::Error) -> Failure {
+    fn body_failure(&self, unread: Unread) -> Failure {
+        let Unread::Broken(cause) = unread else {
+            return Failure::TooLarge {
+                limit_bytes: BODY_LIMIT_BYTES,
+            };
+        };
         match ureq::Error::from(cause) {
             ureq::Error::Timeout(_) => Failure::Timeout {
                 phase: "the body",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -367,9 +367,4 @@ impl Page {
         sorted.dedup();
         assert_eq!(families, sorted);
     }
-}
-
-/// Writes a whole new services.json.
-pub fn write_services(path: &Path, services: &Value) {
-    std::fs::write(path, services.to_string()).unwrap();
 }

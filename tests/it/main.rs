@@ -12,5 +12,13 @@ mod exporter;
 mod fixtures;
 mod upstream;
 
+mod cache;
+mod configuration;
 mod lifecycle;
+mod misbehaviour;
+mod notifications;
+mod once;
 mod page;
+mod polling;
+mod signals;
+mod tls;

@@ -321,11 +321,11 @@ impl Statuspage {
 }
 
 /// Runs on the short-lived stack: parses, so that only what is kept comes back.
-fn learn(answer: &mut Answer<'_>, page: &str) -> Result<Learned, Failure> {
+fn learn(answer: &Answer, page: &str) -> Result<Learned, Failure> {
     if answer.status == 304 {
         return Ok(Learned::Unchanged);
     }
-    let reading = reading::read(&mut answer.body, page)?;
+    let reading = reading::read(&answer.body, page)?;
     let validators = Validators {
         etag: answer.header("etag"),
         last_modified: answer.header("last-modified"),

@@ -159,7 +159,7 @@ impl NotUnderstood {
 ///
 /// # Errors
 /// `Json` for what is no JSON, `Shape` for JSON that is no summary; both name the product that it looks like.
-pub(super) fn read(body: &mut Body<'_>, page: &str) -> Result<Reading, Failure> {
+pub(super) fn read(body: &Body, page: &str) -> Result<Reading, Failure> {
     let Item(summary) = body
         .json::<Item<wire::Summary>>()
         .map_err(|failure| match failure {
@@ -484,7 +484,7 @@ mod tests {
     use super::*;
 
     fn reading(json: &str) -> Reading {
-        read(&mut json.as_bytes().into(), "https://status.example.com").expect("a summary")
+        read(&json.as_bytes().into(), "https://status.example.com").expect("a summary")
     }
 
     fn check_verdict(json: &str, severity: u8, standing: Standing) {
@@ -572,7 +572,7 @@ mod tests {
 
     fn check_failure(body: &str, kind: &str) {
         assert_eq!(
-            read(&mut body.as_bytes().into(), "p")
+            read(&body.as_bytes().into(), "p")
                 .map(|_| ())
                 .map_err(|failure| failure.kind()),
             Err(kind),
@@ -696,7 +696,7 @@ mod tests {
                 let place = (seed >> 33) as usize % body.len();
                 body[place] = (seed >> 25) as u8;
             }
-            let _ = read(&mut body.as_slice().into(), "p");
+            let _ = read(&body.as_slice().into(), "p");
         }
     }
 }

@@ -324,7 +324,7 @@ mod tests {
             .map(|name| serde_json::json!({"id": name, "name": name, "status": "operational"}))
             .collect();
         let body = serde_json::json!({"status": {"indicator": "none"}, "incidents": incidents, "components": components});
-        super::super::reading::read(&mut body.to_string().as_bytes().into(), "https://p")
+        super::super::reading::read(&body.to_string().as_bytes().into(), "https://p")
             .expect("a summary")
     }
 

@@ -188,9 +188,7 @@ fn modules_import_one_way() {
         );
         for (from, to) in forbidden {
             let is_concerned = from.iter().any(|module| is_in(&path, &[module]));
-            let used = to
-                .iter()
-                .find(|module| code.contains(&format!("crate::{module}::")));
+            let used = to.iter().find(|module| uses(&code, module));
             assert!(!is_concerned || used.is_none(), "{path} uses {used:?}");
         }
     }
@@ -513,6 +511,15 @@ fn is_in(path: &str, modules: &[&str]) -> bool {
     modules
         .iter()
         .any(|module| path == format!("{module}.rs") || path.starts_with(&format!("{module}/")))
+}
+
+/// Whether code names a module of the crate, whole or something in it.
+fn uses(code: &str, module: &str) -> bool {
+    let path = format!("crate::{module}");
+    let mut ends = code
+        .match_indices(&path)
+        .map(|(start, _)| start + path.len());
+    ends.any(|end| !code[end..].starts_with(|next: char| next.is_alphanumeric() || next == '_'))
 }
 
 /// Whether a JSON schema accepts a value: the keywords that our schema uses, and no others.

@@ -1,4 +1,5 @@
-//! The binary as its users run it: real sockets, files, signals and TLS, against a simulated upstream that misbehaves.
+//! One test binary: the program and its documents as their users meet them, over real sockets, files, signals and
+//! TLS, against a simulated upstream that misbehaves.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@ mod upstream;
 
 mod cache;
 mod configuration;
+mod documents;
 mod lifecycle;
 mod misbehaviour;
 mod notifications;

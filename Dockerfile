@@ -1,0 +1,40 @@
+# Two stages: a static binary is built, and nothing but that binary is shipped. The trust roots are inside it, and a
+# static glibc resolves names as a dynamic one does, from the /etc/resolv.conf and /etc/hosts of the container.
+
+FROM rust:1-bookworm AS build
+WORKDIR /build
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+
+# The dependencies alone, so that this layer is kept until Cargo.toml or Cargo.lock changes.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src \
+    && touch src/lib.rs \
+    && echo 'fn main() {}' > src/main.rs \
+    && cargo build --release --locked --target "$(rustc --print host-tuple)"
+
+# The program. Its files may be older than what was built above, so cargo is told that they are new.
+COPY services.json.example ./
+COPY src src
+ARG REVISION=unknown
+RUN touch src/lib.rs src/main.rs \
+    && SAAS_EXPORTER_REVISION="$REVISION" \
+       cargo build --release --locked --target "$(rustc --print host-tuple)" \
+    && mkdir -p out/cache \
+    && cp "target/$(rustc --print host-tuple)/release/saas-exporter" out/
+
+FROM scratch
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="saas-exporter" \
+      org.opencontainers.image.description="Tells Prometheus how the hosted services a team depends on are doing" \
+      org.opencontainers.image.source="https://github.com/saas-exporter/saas-exporter" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="$REVISION"
+COPY --from=build /build/out/saas-exporter /saas-exporter
+# Empty, and owned by the user below: a fresh volume takes over both, also when everything else is read-only.
+COPY --from=build --chown=65532:65532 /build/out/cache /cache
+ENV CACHE_DIR=/cache
+VOLUME ["/cache"]
+USER 65532:65532
+EXPOSE 9001
+ENTRYPOINT ["/saas-exporter"]

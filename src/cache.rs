@@ -101,9 +101,7 @@ impl Cache {
 
     /// Sets a file of ours aside: renamed, so that a person can look at it, with a warning.
     pub fn set_aside(&self, path: &Path, what: &str) {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(".corrupt");
-        let outcome = fs::rename(path, &aside);
+        let outcome = fs::rename(path, aside(path));
         let done = if outcome.is_ok() {
             "renamed to *.corrupt"
         } else {
@@ -127,8 +125,13 @@ impl Cache {
         self.note(replace(&self.folder.join(OUTBOX_NAME), text.as_bytes()))
     }
 
-    /// The file of the Python exporter that holds the service's last answer, for the first start after it.
+    /// The file of the Python exporter that holds the service's last answer, for the first start after it: none as
+    /// soon as there has been a state of ours, even a damaged one.
     pub fn original_state(&self, key: &str) -> Option<String> {
+        let own = self.path(key, STATE_ENDING);
+        if own.exists() || aside(&own).exists() {
+            return None;
+        }
         self.read(&self.original_path(key, ".json")?)
     }
 
@@ -230,6 +233,13 @@ impl Drop for WriteGuard<'_> {
         *self.0.writes.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.0.written.notify_all();
     }
+}
+
+/// Where a file goes that cannot be understood.
+fn aside(path: &Path) -> PathBuf {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".corrupt");
+    aside.into()
 }
 
 fn parse(text: &str, key: &str) -> Result<Kept, String> {

@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::clock::{Clock, jitter};
 use crate::config::Service;
 use crate::exposition::Blocks;
-use crate::fetch::{Failure, Fetcher, Upstream, on_short_lived_stack, panic_text};
+use crate::fetch::{Failure, Fetcher, Upstream, panic_text};
 use crate::model::{Families, StaticLabels};
 use crate::notify::Notifier;
 use crate::snapshot::{Entry, FailureNote, ServiceStatus, Snapshot};
@@ -30,6 +30,8 @@ const FIRST_POLL_SPREAD: Duration = Duration::from_secs(3);
 const JITTER_SHARE: f64 = 0.05;
 /// Largest delay of a poll behind its tick.
 const JITTER_LIMIT: Duration = Duration::from_secs(10);
+/// Threads that read the cache at start-up, most of the time waiting for the disk.
+const RESTORING_THREADS: usize = 4;
 /// A service that keeps failing is logged again after this.
 const REMINDER: Duration = Duration::from_secs(3600);
 
@@ -57,7 +59,7 @@ pub enum Rounds {
     One,
 }
 
-/// Shows every service and starts a worker for each.
+/// Shows every service as it was last known, then starts a worker for each.
 ///
 /// # Errors
 /// The system gives no further thread; the process should end with status 1.
@@ -67,12 +69,11 @@ pub fn start(
     rounds: Rounds,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let spacing = FIRST_POLL_SPACING.min(FIRST_POLL_SPREAD / services.len().max(1) as u32);
-    let mut workers: Vec<Worker> = services
+    let workers = services
         .into_iter()
-        .map(|service| Worker::new(service, shared.clone()))
-        .collect();
-    // Before the first scrape every service has its place on the page.
-    workers.iter().for_each(Worker::publish);
+        .map(|service| Worker::new(service, shared.clone()));
+    let mut workers: Vec<Worker> = workers.collect();
+    restore(&mut workers)?;
     let spawn = |(place, mut worker): (u32, Worker)| {
         let thread = Builder::new()
             .name("worker".to_owned())
@@ -80,6 +81,20 @@ pub fn start(
         thread.spawn(move || worker.run(spacing * place, rounds))
     };
     (0..).zip(workers.drain(..)).map(spawn).collect()
+}
+
+/// Takes up what an earlier process kept. All of it is on the page before the first scrape is answered, so that no
+/// series is missing from it.
+fn restore(workers: &mut [Worker]) -> io::Result<()> {
+    let share = workers.len().div_ceil(RESTORING_THREADS).max(1);
+    std::thread::scope(|scope| {
+        for workers in workers.chunks_mut(share) {
+            // Of the default size: the cache is JSON. Its pages are given back with the thread.
+            let thread = Builder::new().name("restore".to_owned());
+            thread.spawn_scoped(scope, || workers.iter_mut().for_each(Worker::restore))?;
+        }
+        Ok(())
+    })
 }
 
 /// One service at work.
@@ -146,7 +161,6 @@ impl Worker {
     fn run(&mut self, first_wait: Duration, rounds: Rounds) {
         let clock = Arc::clone(&self.shared.clock);
         let started = clock.instant();
-        self.restore();
         let mut due = started + first_wait;
         while clock
             .pause(due.saturating_duration_since(clock.instant()))
@@ -160,14 +174,13 @@ impl Worker {
         }
     }
 
-    /// Takes up what an earlier process kept, on a short-lived stack since that is JSON too.
     fn restore(&mut self) {
         let now = self.shared.clock.now();
-        let (shared, key, source) = (&self.shared, &self.key, &mut self.source);
-        match on_short_lived_stack(|| source.restore(shared.cache.load(key), now)) {
+        let (cache, key, source) = (&self.shared.cache, &self.key, &mut self.source);
+        match catch_unwind(AssertUnwindSafe(|| source.restore(cache.load(key), now))) {
             Ok(has_state) => self.status.is_ready |= has_state,
-            Err(failure) => {
-                log::error!(service = self.key, cause:% = failure; "cached state not taken up")
+            Err(panic) => {
+                log::error!(service = self.key, cause = panic_text(panic.as_ref()); "cached state not taken up; please report this");
             }
         }
         self.publish_safely();
@@ -352,5 +365,100 @@ mod tests {
     fn jitter_is_a_small_share_of_the_interval_and_bounded() {
         assert!((0..100).all(|_| delay(Duration::from_secs(10)) <= Duration::from_millis(500)));
         assert!((0..100).all(|_| delay(Duration::from_secs(100_000)) <= JITTER_LIMIT));
+    }
+
+    /// A source that panics in its first poll and is well from then on.
+    #[derive(Debug)]
+    struct Moody {
+        polls: u32,
+    }
+
+    impl crate::sources::SourceSettings for Moody {
+        fn name(&self) -> &str {
+            "Moody"
+        }
+        fn address(&self) -> String {
+            "http://nowhere/".to_owned()
+        }
+        fn identity(&self, _: &StaticLabels) -> (&'static str, String) {
+            ("name", "Moody".to_owned())
+        }
+        fn about(&self) -> String {
+            String::new()
+        }
+        fn build(&self, _: Parts) -> Box<dyn Source> {
+            Box::new(Moody { polls: 0 })
+        }
+    }
+
+    impl Source for Moody {
+        fn restore(&mut self, _: Option<crate::cache::Kept>, _: jiff::Timestamp) -> bool {
+            false
+        }
+        fn poll(&mut self, _: &mut Poll<'_>) -> Result<(), Failure> {
+            self.polls += 1;
+            assert!(self.polls > 1, "in a bad mood");
+            Ok(())
+        }
+        fn families(&self, _: &mut Families) {}
+        fn headline(&self) -> Option<String> {
+            None
+        }
+        fn unsaved(&self) -> Option<String> {
+            None
+        }
+        fn saved(&mut self) {}
+    }
+
+    fn worker(folder: &std::path::Path) -> Worker {
+        let clock: Arc<dyn Clock> =
+            Arc::new(crate::clock::fake::FakeClock::at("2026-11-20T08:00:00Z"));
+        let fetcher = Arc::new(Fetcher::new(1, crate::fetch::Proxies::default(), None));
+        let cache = Arc::new(Cache::open(folder, false));
+        let notifier = Notifier::start(
+            None,
+            Arc::clone(&fetcher),
+            Arc::clone(&clock),
+            Arc::clone(&cache),
+        );
+        let shared = Shared {
+            clock,
+            fetcher,
+            cache,
+            notifier,
+            snapshot: Arc::default(),
+        };
+        let upstream = crate::fetch::UpstreamSettings {
+            timeout: Duration::from_secs(1),
+            headers: Vec::new(),
+            ca: None,
+        };
+        let service = Service {
+            key: "moody".to_owned(),
+            kind: &crate::sources::SOURCES[0],
+            interval: Duration::from_secs(60),
+            upstream,
+            labels: StaticLabels::new(),
+            settings: Box::new(Moody { polls: 0 }),
+        };
+        Worker::new(service, shared)
+    }
+
+    #[test]
+    fn a_panic_is_the_failure_of_that_poll_and_of_no_other() {
+        let folder =
+            std::env::temp_dir().join(format!("saas-exporter-poller-{}", std::process::id()));
+        let mut worker = worker(&folder);
+        let now = worker.shared.clock.instant();
+        worker.round(now, now + Duration::from_secs(60));
+        let shown = |worker: &Worker| worker.shared.snapshot.entries()[0].1.status.clone();
+        let failure = shown(&worker).failure.expect("the first poll failed");
+        assert_eq!(
+            (failure.kind, failure.sentence.as_str()),
+            ("internal", "internal: panic: in a bad mood")
+        );
+        worker.round(now, now + Duration::from_secs(60));
+        assert!(shown(&worker).failure.is_none());
+        std::fs::remove_dir_all(folder).expect("the folder is ours");
     }
 }

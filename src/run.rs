@@ -100,8 +100,12 @@ impl Process {
 
     /// Gives what is under way a moment to reach disk and Slack.
     fn finish(&self, posts_limit: Duration) {
+        let asked = self.clock.instant();
         self.shared.cache.finish_writes(GRACE);
-        self.shared.notifier.finish(posts_limit);
+        let passed = self.clock.instant().saturating_duration_since(asked);
+        self.shared
+            .notifier
+            .finish(posts_limit.saturating_sub(passed));
         self.clock.stop();
     }
 }
@@ -138,7 +142,10 @@ fn poll_once(config: Config) -> Result<(), Fatal> {
     let mut process = Process::new(config);
     let services = std::mem::take(&mut process.services);
     let count = services.len();
-    stop_on_signal(|| std::process::exit(0))?;
+    stop_on_signal(|| {
+        log::error!("stopped before every service was polled; no text file written");
+        std::process::exit(1);
+    })?;
     let workers = poller::start(services, &process.shared, Rounds::One).map_err(no_thread)?;
     for worker in workers {
         // A worker that panicked has been logged; the others still count.

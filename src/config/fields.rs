@@ -266,13 +266,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of `words`, without regard to case.
+    /// One of `words`.
     pub fn word(&mut self, field: &str, words: &'static [&'static str]) -> Option<&'static str> {
         let text = self.text(field)?;
-        let found = words
-            .iter()
-            .find(|word| word.eq_ignore_ascii_case(&text))
-            .copied();
+        let found = words.iter().find(|word| **word == text).copied();
         if found.is_none() {
             let hint = did_you_mean(&text, words.iter().copied());
             self.problem(

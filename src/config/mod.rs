@@ -113,11 +113,16 @@ impl Config {
         arguments: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Request, Vec<Problem>> {
-        let (ask, given) = Given::read(arguments, variables)?;
+        let mut problems = Vec::new();
+        let (ask, given) = Given::read(arguments, variables, &mut problems);
         match ask {
             Ask::Help => Ok(Request::Print(settings::help())),
-            Ask::Version => Ok(Request::Print(format!("{}\n", crate::version_line()))),
-            Ask::Run => read(&given).map(|config| Request::Run(Box::new(config))),
+            Ask::Version => Ok(Request::Print(format!(
+                "{}
+",
+                crate::version_line()
+            ))),
+            Ask::Run => read(&given, problems).map(|config| Request::Run(Box::new(config))),
         }
     }
 
@@ -135,10 +140,10 @@ impl Config {
     }
 }
 
-fn read(given: &Given) -> Result<Config, Vec<Problem>> {
+fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     let mut reader = Reader {
         given,
-        problems: Vec::new(),
+        problems,
         warnings: Vec::new(),
     };
     let defaults = Defaults {
@@ -209,10 +214,12 @@ impl Reader<'_> {
     }
 
     fn mode(&mut self) -> Mode {
-        let mode = self.value(&settings::RUN_MODE, Mode::Daemon, |text| match text {
-            "daemon" => Ok(Mode::Daemon),
-            "once" => Ok(Mode::Once),
-            _ => Err("is neither daemon nor once".to_owned()),
+        let mode = self.value(&settings::RUN_MODE, Mode::Daemon, |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "daemon" => Ok(Mode::Daemon),
+                "once" => Ok(Mode::Once),
+                _ => Err("is neither daemon nor once".to_owned()),
+            }
         });
         let check = self.value(&settings::CONFIG_CHECK, false, parse_truth);
         if check { Mode::Check } else { mode }
@@ -403,10 +410,12 @@ impl Reader<'_> {
                 .ok_or_else(|| words.to_owned())
         });
         let debug = self.value(&settings::DEBUG, false, parse_truth);
-        let json = self.value(&settings::LOG_FORMAT, false, |text| match text {
-            "text" => Ok(false),
-            "json" => Ok(true),
-            _ => Err("is neither text nor json".to_owned()),
+        let json = self.value(&settings::LOG_FORMAT, false, |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "text" => Ok(false),
+                "json" => Ok(true),
+                _ => Err("is neither text nor json".to_owned()),
+            }
         });
         LogSettings {
             level: if debug {

@@ -27,7 +27,7 @@ pub fn schema() -> Value {
         "type": "object",
         "properties": {"$schema": {"type": "string"}},
         "patternProperties": {"^_": {"description": "Ignored: a comment."}},
-        "additionalProperties": {"type": "object", "allOf": rules},
+        "additionalProperties": {"type": "object", "properties": {"type": {"enum": names}}, "allOf": rules},
         "minProperties": 1,
     })
 }
@@ -42,15 +42,7 @@ fn service(own: &[Field], types: &[&str]) -> Value {
                 entries.insert("enum".to_owned(), types.into());
             }
         }
-        match field.name.split_once('.') {
-            None => drop(properties.insert(field.name.to_owned(), property)),
-            Some((object, name)) => {
-                let object = properties
-                    .entry(object)
-                    .or_insert_with(|| json!({"type": "object", "additionalProperties": false}));
-                object["properties"][name] = property;
-            }
-        }
+        put(&mut properties, field.name, property);
     }
     let required: Vec<&str> = own
         .iter()
@@ -58,6 +50,19 @@ fn service(own: &[Field], types: &[&str]) -> Value {
         .map(|field| field.name)
         .collect();
     json!({"properties": properties, "patternProperties": {"^_": true}, "required": required, "additionalProperties": false})
+}
+
+/// Puts the property in its place: that of `a.b` is property `b` of the object `a`.
+fn put(properties: &mut Map<String, Value>, name: &str, property: Value) {
+    let Some((object, name)) = name.split_once('.') else {
+        properties.insert(name.to_owned(), property);
+        return;
+    };
+    let empty = || json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let inner = properties.entry(object).or_insert_with(empty);
+    if let Some(inner) = inner.get_mut("properties").and_then(Value::as_object_mut) {
+        inner.insert(name.to_owned(), property);
+    }
 }
 
 fn form(form: Form) -> Value {

@@ -41,7 +41,7 @@ settings! {
     CONFIG_CHECK: Some("config.check"), "CONFIG_CHECK", Some("true"), "false",
         "Check the configuration, print what would run, and exit: 0 if it is good, 2 if not.";
     LISTEN_ADDRESS: Some("web.listen-address"), "WEB_LISTEN_ADDRESS", None, "port of METRICS_PORT on all addresses",
-        "Address to listen on, such as 127.0.0.1:9001, [::1]:9001 or :9001; several with commas, or the flag more than once.";
+        "Address to listen on, such as `127.0.0.1:9001`, `[::1]:9001` or `:9001`; several with commas, or the flag more than once.";
     METRICS_PORT: Some("web.port"), "METRICS_PORT", None, "9001",
         "Port to listen on at all addresses, unless --web.listen-address says otherwise; 0 takes any free port.";
     POLL_INTERVAL: Some("poll.interval"), "CHECK_INTERVAL_MINUTES", None, "20",
@@ -118,14 +118,13 @@ impl Value<'_> {
 }
 
 impl Given {
-    /// Sorts the arguments (without the program's name) and the environment.
-    ///
-    /// # Errors
-    /// Every argument that is not understood.
+    /// Sorts the arguments (without the program's name) and the environment; every argument that is not understood
+    /// is a problem.
     pub fn read(
         arguments: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<(Ask, Given), Vec<Problem>> {
+        problems: &mut Vec<Problem>,
+    ) -> (Ask, Given) {
         let mut given = Given::default();
         for (name, value) in variables {
             if let (Ok(name), false) = (name.into_string(), value.is_empty()) {
@@ -134,13 +133,8 @@ impl Given {
                     .insert(name, value.to_string_lossy().into_owned());
             }
         }
-        let mut problems = Vec::new();
-        let ask = given.read_flags(arguments, &mut problems);
-        if problems.is_empty() {
-            Ok((ask, given))
-        } else {
-            Err(problems)
-        }
+        let ask = given.read_flags(arguments, problems);
+        (ask, given)
     }
 
     fn read_flags(
@@ -188,9 +182,9 @@ impl Given {
                 .chain(["help", "version"]);
             // Its value, if there is one, belongs to it.
             drop(parser.optional_value());
+            let hint = did_you_mean(name, known).replacen('"', "\"--", 1);
             return Err(Problem::new(format!(
-                "unknown flag --{name}{}; see --help",
-                did_you_mean(name, known)
+                "unknown flag --{name}{hint}; see --help"
             )));
         };
         let text = match (setting.switch, parser.optional_value()) {
@@ -270,23 +264,29 @@ pub fn help() -> String {
 mod tests {
     use super::*;
 
-    fn read(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(Ask, Given), Vec<String>> {
-        Given::read(
+    fn read(arguments: &[&str], variables: &[(&str, &str)]) -> (Ask, Given, Vec<String>) {
+        let mut problems = Vec::new();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let (ask, given) = Given::read(
             arguments.iter().map(OsString::from),
-            variables
-                .iter()
-                .map(|(name, value)| (OsString::from(name), OsString::from(value))),
+            variables,
+            &mut problems,
+        );
+        (
+            ask,
+            given,
+            problems.iter().map(Problem::to_string).collect(),
         )
-        .map_err(|problems| problems.iter().map(Problem::to_string).collect())
     }
 
     #[test]
     fn a_flag_wins_over_its_variable_and_an_empty_variable_is_unset() {
-        let (_, given) = read(
+        let (_, given, _) = read(
             &["--web.port=1"],
             &[("METRICS_PORT", "2"), ("LOG_LEVEL", "")],
-        )
-        .expect("valid");
+        );
         assert_eq!(
             given.get(&METRICS_PORT),
             Some(Value {
@@ -299,8 +299,7 @@ mod tests {
 
     #[test]
     fn flags_take_their_value_after_a_space_or_an_equals_sign_and_switches_need_none() {
-        let (ask, given) =
-            read(&["--log.level", "warn", "--once", "--version"], &[]).expect("valid");
+        let (ask, given, _) = read(&["--log.level", "warn", "--once", "--version"], &[]);
         assert_eq!(ask, Ask::Version);
         assert_eq!(
             given.get(&LOG_LEVEL).map(|value| value.text.to_owned()),
@@ -314,11 +313,10 @@ mod tests {
 
     #[test]
     fn every_unknown_argument_is_reported_at_once_with_the_nearest_known_one() {
-        let problems =
-            read(&["--web.prot=1", "extra", "--log.level"], &[]).expect_err("three problems");
+        let (_, _, problems) = read(&["--web.prot=1", "extra", "--log.level"], &[]);
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(
-            problems[0].contains("unknown flag --web.prot (did you mean \"web.port\"?)"),
+            problems[0].contains("unknown flag --web.prot (did you mean \"--web.port\"?)"),
             "{problems:?}"
         );
         assert!(problems[1].contains("extra"), "{problems:?}");
@@ -330,8 +328,7 @@ mod tests {
 
     #[test]
     fn the_listen_address_may_be_given_more_than_once() {
-        let (_, given) =
-            read(&["--web.listen-address=:1", "--web.listen-address=:2"], &[]).expect("valid");
+        let (_, given, _) = read(&["--web.listen-address=:1", "--web.listen-address=:2"], &[]);
         assert_eq!(
             given
                 .get(&LISTEN_ADDRESS)

@@ -116,9 +116,7 @@ impl Failure {
             "http_4xx" => "the upstream refuses the request; open the URL in a browser",
             "http_5xx" => "the upstream has a fault; nothing to do here but wait",
             "redirect" => "open the URL in a browser and put the address it ends at into \"url\"",
-            "too_large" => {
-                "the answer is no summary of a status page; check \"url\" in services.json"
-            }
+            "too_large" => "the answer is not what was asked for; check \"url\" in services.json",
             "body" => {
                 "the answer was damaged on its way; if it stays so, look at proxies in between"
             }

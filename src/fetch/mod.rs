@@ -596,7 +596,7 @@ fn phase_words(phase: ureq::Timeout) -> &'static str {
 }
 
 /// Runs `work` on a thread of its own with a large stack, and turns a panic into a failure.
-pub(crate) fn on_short_lived_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+fn on_short_lived_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("request".to_owned())
@@ -646,6 +646,118 @@ mod tests {
         check_retry_after("1.5", None);
         check_retry_after("", None);
         check_retry_after("soon", None);
+    }
+
+    /// Sends one GET to a server that always answers `answer`, on a clock that jumps; gives the failure, the pauses
+    /// in milliseconds and the statuses that the observer saw.
+    fn send(
+        answer: &'static str,
+        retry: Retry<'_>,
+    ) -> (Option<Failure>, Vec<u128>, Vec<Option<u16>>) {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("bound"));
+        std::thread::spawn(move || {
+            for mut connection in listener.incoming().flatten() {
+                let _ = connection.read(&mut [0; 4096]);
+                let _ = connection.write_all(answer.as_bytes());
+            }
+        });
+        let clock = Arc::new(crate::clock::fake::FakeClock::at("2026-11-20T08:49:30Z"));
+        let fetcher = Arc::new(Fetcher::new(1, Proxies::default(), None));
+        let settings = UpstreamSettings {
+            timeout: Duration::from_secs(5),
+            headers: Vec::new(),
+            ca: None,
+        };
+        let upstream = Upstream::new(fetcher, clock.clone(), &settings);
+        let statuses = Mutex::new(Vec::new());
+        let observe =
+            |attempt: &Attempt<'_>| statuses.lock().expect("no panic").push(attempt.status);
+        let url = Url::parse(&url).expect("valid");
+        let request = Request {
+            retry,
+            observe: Some(&observe),
+            ..Request::get(&url)
+        };
+        let failure = upstream.send(&request, |_| Ok(())).err();
+        let pauses = clock.pauses().iter().map(Duration::as_millis).collect();
+        (failure, pauses, statuses.into_inner().expect("no panic"))
+    }
+
+    const PAUSES: &[Duration] = &[
+        Duration::from_millis(500),
+        Duration::from_secs(1),
+        Duration::from_secs(2),
+    ];
+    const BUSY: &str =
+        "HTTP/1.1 429 Busy\r\nretry-after: 7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    #[test]
+    fn pauses_are_as_given_and_a_failure_that_stays_is_given_up() {
+        let retry = Retry {
+            pauses: PAUSES,
+            ..Retry::NEVER
+        };
+        let broken = "HTTP/1.1 502 Bad\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let (failure, pauses, statuses) = send(broken, retry);
+        assert_eq!(
+            failure,
+            Some(Failure::Status {
+                code: 502,
+                retry_after: None
+            })
+        );
+        assert_eq!(
+            (pauses, statuses),
+            (vec![500, 1_000, 2_000], vec![Some(502); 4])
+        );
+        let missing = "HTTP/1.1 404 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        assert_eq!(send(missing, retry).1, [0u128; 0]);
+    }
+
+    #[test]
+    fn a_retry_after_is_waited_for_up_to_a_limit_or_ends_the_request() {
+        let retry = Retry {
+            pauses: PAUSES,
+            ..Retry::NEVER
+        };
+        let at_most = |seconds| RetryAfter::AtMost(Duration::from_secs(seconds));
+        assert_eq!(
+            send(
+                BUSY,
+                Retry {
+                    retry_after: at_most(300),
+                    ..retry
+                }
+            )
+            .1,
+            [7_000; 3]
+        );
+        assert_eq!(
+            send(
+                BUSY,
+                Retry {
+                    retry_after: at_most(1),
+                    ..retry
+                }
+            )
+            .1,
+            [1_000, 1_000, 2_000]
+        );
+        let soon = RetryAfter::NotPast(Instant::now() + Duration::from_secs(3));
+        let (failure, pauses, _) = send(
+            BUSY,
+            Retry {
+                retry_after: soon,
+                ..retry
+            },
+        );
+        assert_eq!(
+            failure.and_then(|failure| failure.retry_after()),
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(pauses, [0u128; 0]);
     }
 
     #[test]

@@ -126,45 +126,26 @@ fn a_file_that_is_missing_empty_or_no_json_is_refused() {
 }
 
 #[test]
-fn wrong_settings_name_the_flag_or_variable() {
-    let finished = Setup::new(
-        "settings",
-        json!({"a": {"name": "A", "url": "https://a.example"}}),
-    )
-    .without("WEB_LISTEN_ADDRESS")
-    .with("METRICS_PORT", "90001")
-    .with("STATUS_SCALE", "decimal")
-    .argument("--log.levle=debug")
-    .run();
+fn wrong_flags_variables_and_services_are_reported_together() {
+    let finished = Setup::new("settings", json!({"a": {"name": "A"}}))
+        .with("METRICS_PORT", "90001")
+        .argument("--log.levle=debug")
+        .argument("--statuspage.status-scale=decimal")
+        .run();
     assert_eq!(finished.status.code(), Some(2));
-    assert!(
-        finished
-            .stderr
-            .contains("unknown flag --log.levle (did you mean \"log.level\"?)"),
-        "{}",
-        finished.stderr
-    );
-    let finished = Setup::new(
-        "settings",
-        json!({"a": {"name": "A", "url": "https://a.example"}}),
-    )
-    .with("METRICS_PORT", "90001")
-    .argument("--statuspage.status-scale=decimal")
-    .run();
-    assert!(
-        finished
-            .stderr
-            .contains("METRICS_PORT=90001: not a port (0 to 65535)"),
-        "{}",
-        finished.stderr
-    );
-    assert!(
-        finished
-            .stderr
-            .contains("--statuspage.status-scale=decimal: is neither binary nor ternary"),
-        "{}",
-        finished.stderr
-    );
+    let expected = [
+        "unknown flag --log.levle (did you mean \"--log.level\"?)",
+        "METRICS_PORT=90001: not a port (0 to 65535)",
+        "--statuspage.status-scale=decimal: is neither binary nor ternary",
+        "service \"a\", field \"url\": is missing",
+    ];
+    for text in expected {
+        assert!(
+            finished.stderr.contains(text),
+            "missing: {text}\n{}",
+            finished.stderr
+        );
+    }
 }
 
 #[test]

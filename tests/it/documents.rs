@@ -309,6 +309,10 @@ fn form(form: Form) -> String {
             let words: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
             words.join(" or ")
         }
+        Form::Integer(least, most) => format!("whole number from {least} to {most}"),
+        Form::Boolean => "`true` or `false`".to_owned(),
+        Form::Secret => "text, never shown".to_owned(),
+        Form::SecretList => "list of texts, never shown".to_owned(),
         Form::Path => "path of a file".to_owned(),
         Form::Labels => "object of texts".to_owned(),
         Form::Headers => "object of texts or places".to_owned(),

@@ -328,13 +328,16 @@ mod tests {
             .expect("a summary")
     }
 
-    /// Advances and gives the incidents as (id, name, active) and the changes as (id, event).
+    /// An incident as (id, name, active).
+    type Row = (String, String, bool);
+
+    /// Advances and gives the incidents, and the changes as (id, event).
     fn step(
         state: &mut Option<State>,
         read: Reading,
         hour: i64,
         retention: Duration,
-    ) -> (Vec<(String, String, bool)>, Vec<(String, Event)>) {
+    ) -> (Vec<Row>, Vec<(String, Event)>) {
         let (next, changes) = State::advance(state.take(), read, at(hour), retention);
         let shown = next.incidents.iter().map(|one| {
             (
@@ -351,7 +354,7 @@ mod tests {
         result
     }
 
-    fn row(id: &str, name: &str, is_active: bool) -> (String, String, bool) {
+    fn row(id: &str, name: &str, is_active: bool) -> Row {
         (id.to_owned(), name.to_owned(), is_active)
     }
 

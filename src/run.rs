@@ -15,9 +15,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Listen, Mode, Service};
 use crate::exposition::Format;
 use crate::fetch::Fetcher;
+use crate::gate::{Door, Limits, Policy};
 use crate::notify::Notifier;
 use crate::poller::{self, Rounds, Shared};
-use crate::server::{Answer, Asked, Server};
+use crate::server::{Asked, Server};
 use crate::textfile;
 
 /// What a cache write under way and queued posts get before the process ends.
@@ -119,17 +120,23 @@ fn serve(config: Config) -> Result<(), Fatal> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut process = Process::new(config);
     let server = process.server();
-    let http = Arc::new(http_server(listeners)?);
-    stop_on_signal({
-        let http = Arc::clone(&http);
-        move || http.unblock()
-    })?;
+    let door =
+        Door::open(listeners, Policy::default(), Limits::default(), give_up).map_err(|cause| {
+            format!("cannot serve: {cause}; raise the limits of descriptors and processes")
+        })?;
+    let stopper = door.stopper();
+    stop_on_signal(move || stopper.stop())?;
     let services = std::mem::take(&mut process.services);
     let count = services.len();
     poller::start(services, &process.shared, Rounds::Endless).map_err(no_thread)?;
     log::info!(services = count, version = crate::VERSION; "started");
-    while let Ok(request) = http.recv() {
-        respond(&server, request);
+    while let Some(request) = door.next() {
+        let answer = server.answer(&Asked {
+            target: request.target(),
+            accept: request.header("Accept").unwrap_or_default(),
+            accept_encoding: request.header("Accept-Encoding").unwrap_or_default(),
+        });
+        door.answer(request, answer);
     }
     log::info!("stopping");
     process.finish(GRACE);
@@ -162,6 +169,11 @@ fn poll_once(config: Config) -> Result<(), Fatal> {
     })?;
     log::info!(services = count, file:% = path; "polled once");
     Ok(())
+}
+
+/// Nothing can be served any more; the gate has logged why. A supervisor starts the process again.
+fn give_up() {
+    std::process::exit(1);
 }
 
 fn no_thread(cause: io::Error) -> Fatal {
@@ -216,46 +228,4 @@ fn stop_on_signal(stop: impl Fn() + Send + 'static) -> Result<(), Fatal> {
         .stack_size(64 * 1024);
     thread.spawn(wait).map_err(no_thread)?;
     Ok(())
-}
-
-fn http_server(mut listeners: Vec<TcpListener>) -> Result<tiny_http::Server, Fatal> {
-    let listener = listeners.pop().ok_or("no address to listen on")?;
-    tiny_http::Server::from_listener(listener, None)
-        .map_err(|cause| format!("cannot serve: {cause}"))
-}
-
-fn respond(server: &Server, request: tiny_http::Request) {
-    let header = |name: &'static str| {
-        let found = request
-            .headers()
-            .iter()
-            .find(|header| header.field.equiv(name));
-        found
-            .map(|header| header.value.as_str())
-            .unwrap_or_default()
-    };
-    let asked = Asked {
-        method: request.method().as_str(),
-        target: request.url(),
-        accept: header("Accept"),
-        accept_encoding: header("Accept-Encoding"),
-    };
-    let Answer {
-        status,
-        headers,
-        body,
-    } = server.answer(&asked);
-    let headers = headers
-        .iter()
-        .filter_map(|(name, value)| tiny_http::Header::from_bytes(*name, value.as_str()).ok());
-    let response = tiny_http::Response::new(
-        status.into(),
-        headers.collect(),
-        &*body,
-        Some(body.len()),
-        None,
-    )
-    .with_chunked_threshold(usize::MAX);
-    // A scraper that has gone away is no concern of ours.
-    let _ = request.respond(response);
 }

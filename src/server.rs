@@ -1,4 +1,4 @@
-//! Routes and answers: what a request gets, and nothing about sockets.
+//! Routes and answers: what a request gets that has passed the gate.
 //!
 //! [`Server::answer`] is called by the main loop for one request after the other; it reads the snapshot and waits
 //! for nobody.
@@ -12,34 +12,22 @@ use jiff::Timestamp;
 
 use crate::cache::Cache;
 use crate::exposition::{self, Blocks, Format};
+use crate::gate::{Answer, Body};
 use crate::landing;
 use crate::model::Families;
 use crate::notify::Notifier;
 use crate::snapshot::Snapshot;
 use crate::telemetry;
 
-/// What is asked, as far as we care.
+/// What is asked, as far as we care. The gate lets only GET and HEAD through, and drops the body of a HEAD's answer.
 #[derive(Debug, Default)]
 pub struct Asked<'a> {
-    /// The method, in capitals.
-    pub method: &'a str,
     /// The target: path and query.
     pub target: &'a str,
     /// The `Accept` header, empty without one.
     pub accept: &'a str,
     /// The `Accept-Encoding` header, empty without one.
     pub accept_encoding: &'a str,
-}
-
-/// What is answered. A HEAD gets the same; its body is left out when it is written.
-#[derive(Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// Headers, without length and date.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: Arc<[u8]>,
 }
 
 /// Answers requests from what the workers have published.
@@ -69,12 +57,7 @@ impl Server {
                 );
             }
         };
-        if ["GET", "HEAD"].contains(&asked.method) {
-            return respond(self, asked);
-        }
-        let mut answer = text_answer(405, "Method not allowed: use GET or HEAD.\n");
-        answer.headers.push(("Allow", "GET, HEAD".to_owned()));
-        answer
+        respond(self, asked)
     }
 
     /// The page without compression; `with_process` adds the `process_*` families.
@@ -110,7 +93,7 @@ impl Server {
         Answer {
             status: 200,
             headers,
-            body: body.into(),
+            body: Body::from(Arc::<[u8]>::from(body)),
         }
     }
 
@@ -128,7 +111,7 @@ impl Server {
         Answer {
             status: 200,
             headers,
-            body: page.into_bytes().into(),
+            body: page.into(),
         }
     }
 
@@ -153,7 +136,7 @@ fn text_answer(status: u16, text: &str) -> Answer {
     Answer {
         status,
         headers,
-        body: text.as_bytes().into(),
+        body: text.into(),
     }
 }
 

@@ -18,9 +18,13 @@ pub fn assert_golden(name: &str, found: &str) {
         std::fs::write(&path, found).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    let differing = expected
+        .lines()
+        .zip(found.lines())
+        .find(|(one, other)| one != other);
     assert!(
         expected == found,
-        "{name} differs; UPDATE_GOLDEN=1 rewrites it. Found:\n{found}"
+        "{name} differs, first in {differing:?}; UPDATE_GOLDEN=1 rewrites it. Found:\n{found}"
     );
 }
 
@@ -72,8 +76,8 @@ fn the_whole_page_of_a_busy_status_page_is_as_documented() {
         1.0,
     );
     page.assert_well_formed();
-    let port = upstream.address.port().to_string();
-    assert_golden("statuspage.prom", &masked(&page).replace(&port, "<port>"));
+    let port = format!(":{}/", upstream.address.port());
+    assert_golden("statuspage.prom", &masked(&page).replace(&port, ":<port>/"));
 }
 
 #[test]

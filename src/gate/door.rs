@@ -1,0 +1,331 @@
+//! The side of the main loop: requests out, answers in.
+//!
+//! What it does: opens the gate, gives the main loop one request after the other, and hands each answer over: status
+//! and headers through tiny_http, the body's shared bytes past it. What it leaves to others: sockets (`keeper`).
+//! Who calls it: `main` opens it and loops; the signal thread stops it.
+
+use std::collections::VecDeque;
+use std::io::{self, Empty};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use super::connection::Rules;
+use super::counters::Counters;
+use super::head::SERIAL;
+use super::keeper::Keeper;
+use super::limits::Limits;
+use super::line::Line;
+use super::policy::{Method, Policy};
+
+/// Virtual bytes of the keeper's stack: its largest frame is a 64-line header table of 2 KiB.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// What the main loop answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// In this order on the wire. Content-Length and Connection are the gate's and ignored here.
+    pub headers: Vec<(&'static str, String)>,
+    /// Left out for a HEAD.
+    pub body: Body,
+}
+
+/// A body as pieces of shared bytes: handing it to a hundred readers copies nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    segments: Vec<Arc<[u8]>>,
+}
+
+/// The door through which requests come. Stays open until the process ends.
+pub struct Door {
+    server: &'static tiny_http::Server,
+    is_stopped: Arc<AtomicBool>,
+    handover: Arc<Handover>,
+    counters: Arc<Counters>,
+}
+
+/// Makes [`Door::next`] return `None` at once, from any thread.
+#[derive(Clone)]
+pub struct Stopper {
+    server: &'static tiny_http::Server,
+    is_stopped: Arc<AtomicBool>,
+}
+
+/// A request that passed the gate. Dropped without an answer, it is answered with 500.
+pub struct Request {
+    inner: Option<tiny_http::Request>,
+    method: Method,
+    serial: u64,
+    handover: Arc<Handover>,
+}
+
+/// Bodies on the way from the main loop to the keeper, each with the serial of its request.
+#[derive(Default)]
+pub(super) struct Handover {
+    /// Oldest first. Bounded by the requests in flight.
+    bodies: Mutex<VecDeque<(u64, Body)>>,
+}
+
+impl Door {
+    /// Opens the gate on these listeners, which are bound, and starts its thread.
+    ///
+    /// `on_failure` is called once, from the gate's thread, if nothing can be served any more: the main loop owes an
+    /// answer for longer than `stall_time`, or tiny_http broke off. The process should then end with code 1.
+    ///
+    /// # Errors
+    ///
+    /// A socket or the thread cannot be made; the process should not start.
+    pub fn open(
+        listeners: Vec<TcpListener>,
+        policy: Policy,
+        limits: Limits,
+        on_failure: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
+        let (line, private_listener) = Line::establish(Instant::now())?;
+        let server =
+            tiny_http::Server::from_listener(private_listener, None).map_err(io::Error::other)?;
+        // Leaked because dropping a server whose socket has no path panics (tiny_http 0.12, `Server::drop`).
+        let server: &'static tiny_http::Server = Box::leak(Box::new(server));
+        let handover = Arc::new(Handover::default());
+        let counters = Arc::new(Counters::default());
+        let rules = Rules { limits, policy };
+        let keeper = Keeper::new(
+            listeners,
+            line,
+            rules,
+            Arc::clone(&handover),
+            Arc::clone(&counters),
+        )?;
+        thread::Builder::new()
+            .name("gate".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                keeper.keep();
+                on_failure();
+            })?;
+        Ok(Self {
+            server,
+            is_stopped: Arc::default(),
+            handover,
+            counters,
+        })
+    }
+
+    /// Waits for the next request; `None` once the door is stopped.
+    ///
+    /// Answer requests in the order they come: a later answer waits for the earlier ones.
+    pub fn next(&self) -> Option<Request> {
+        while !self.is_stopped.load(Ordering::Acquire) {
+            // An error is either the stopper's wake-up or, once, the end of tiny_http's accepting thread.
+            let Ok(inner) = self.server.recv() else {
+                continue;
+            };
+            if let Some(request) = Request::recognise(inner, &self.handover) {
+                return Some(request);
+            }
+        }
+        None
+    }
+
+    /// The same as [`Request::answer`].
+    pub fn answer(&self, request: Request, answer: Answer) {
+        request.answer(answer);
+    }
+
+    /// A handle that ends [`Door::next`] from another thread.
+    pub fn stopper(&self) -> Stopper {
+        Stopper {
+            server: self.server,
+            is_stopped: Arc::clone(&self.is_stopped),
+        }
+    }
+
+    /// What has happened at the gate, for metrics.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+}
+
+impl Stopper {
+    /// Ends it; a second call does nothing.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+        self.server.unblock();
+    }
+}
+
+impl Request {
+    /// `None` for a request that the keeper did not send; dropping it answers it.
+    fn recognise(inner: tiny_http::Request, handover: &Arc<Handover>) -> Option<Self> {
+        let serial = header_of(&inner, SERIAL)?.parse().ok()?;
+        let method = Method::parse(inner.method().as_str())?;
+        Some(Self {
+            inner: Some(inner),
+            method,
+            serial,
+            handover: Arc::clone(handover),
+        })
+    }
+
+    /// GET, HEAD, or what the policy allows beside them.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Path and query, printable ASCII, beginning with a slash.
+    pub fn target(&self) -> &str {
+        self.inner.as_ref().map_or("/", tiny_http::Request::url)
+    }
+
+    /// The target without its query.
+    pub fn path(&self) -> &str {
+        self.target().split('?').next().unwrap_or_default()
+    }
+
+    /// What stands behind the first question mark.
+    pub fn query(&self) -> Option<&str> {
+        Some(self.target().split_once('?')?.1)
+    }
+
+    /// `Accept` or `Accept-Encoding`, several lines joined by commas; the gate lets no other header through.
+    pub fn header(&self, name: &'static str) -> Option<&str> {
+        header_of(self.inner.as_ref()?, name)
+    }
+
+    /// Hands the answer over; never waits for the client.
+    pub fn answer(mut self, answer: Answer) {
+        self.send(answer);
+    }
+
+    fn send(&mut self, answer: Answer) {
+        let Some(inner) = self.inner.take() else {
+            return;
+        };
+        // The body first: the keeper looks for it as soon as it sees the head.
+        self.handover.put(self.serial, answer.body);
+        if let Err(error) = inner.respond(head_only(answer.status, answer.headers)) {
+            log::error!(
+                "cannot answer error={error}; tiny_http has lost its connection to the gate"
+            );
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.send(Answer {
+            status: 500,
+            headers: Vec::new(),
+            body: Body::default(),
+        });
+    }
+}
+
+/// An answer of tiny_http without a body: the gate writes the real length.
+fn head_only(status: u16, headers: Vec<(&'static str, String)>) -> tiny_http::Response<Empty> {
+    let headers = headers
+        .into_iter()
+        .filter_map(|(name, value)| wire_header(name, &value))
+        .collect();
+    tiny_http::Response::new(status.into(), headers, io::empty(), Some(0), None)
+        .with_chunked_threshold(usize::MAX)
+}
+
+/// `None`, and a line in the log, for what would break the head; tiny_http itself lets line breaks through.
+fn wire_header(name: &'static str, value: &str) -> Option<tiny_http::Header> {
+    if name.eq_ignore_ascii_case("Content-Length") {
+        return None; // tiny_http would take it for the length of a body that it will never see.
+    }
+    let is_printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let header = is_printable
+        .then(|| tiny_http::Header::from_bytes(name, value).ok())
+        .flatten();
+    if header.is_none() {
+        log::error!(
+            "header left out name={name} value={value:?}; only printable ASCII can be sent"
+        );
+    }
+    header
+}
+
+fn header_of<'a>(request: &'a tiny_http::Request, name: &'static str) -> Option<&'a str> {
+    request
+        .headers()
+        .iter()
+        .find(|header| header.field.equiv(name))
+        .map(|header| header.value.as_str())
+}
+
+impl Handover {
+    fn put(&self, serial: u64, body: Body) {
+        self.bodies().push_back((serial, body));
+    }
+
+    /// The body for this request; empty if tiny_http answered by itself.
+    pub(super) fn take(&self, serial: u64) -> Vec<Arc<[u8]>> {
+        let mut bodies = self.bodies();
+        while bodies.front().is_some_and(|(other, _)| *other < serial) {
+            bodies.pop_front();
+        }
+        let is_there = bodies.front().is_some_and(|(other, _)| *other == serial);
+        if is_there {
+            bodies
+                .pop_front()
+                .map(|(_, body)| body.segments)
+                .unwrap_or_default()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// A panic while the lock is held leaves the queue as it was before or after one push or pop: both are good.
+    fn bodies(&self) -> MutexGuard<'_, VecDeque<(u64, Body)>> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Body {
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(|segment| segment.len()).sum()
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Vec<Arc<[u8]>>> for Body {
+    fn from(segments: Vec<Arc<[u8]>>) -> Self {
+        Self { segments }
+    }
+}
+
+impl From<Arc<[u8]>> for Body {
+    fn from(segment: Arc<[u8]>) -> Self {
+        Self {
+            segments: vec![segment],
+        }
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::from(Arc::<[u8]>::from(text.into_bytes()))
+    }
+}
+
+impl From<&str> for Body {
+    fn from(text: &str) -> Self {
+        Self::from(Arc::<[u8]>::from(text.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+#[path = "door_tests.rs"]
+mod tests;

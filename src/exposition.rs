@@ -1,7 +1,7 @@
 //! From families to the text of a page, in both formats, and which format and coding a scraper asked for.
 //!
 //! It knows no source and no socket. [`crate::snapshot`] keeps the families of every service as [`Blocks`],
-//! whose samples are text already; a page puts the blocks of one family of all services together.
+//! whose samples are text already; a page puts the lines of one family of all services together.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,6 +18,14 @@ pub enum Format {
 }
 
 impl Format {
+    /// What stands at the end of a page in this format.
+    pub fn end(self) -> &'static str {
+        match self {
+            Format::Text => "",
+            Format::OpenMetrics => "# EOF\n",
+        }
+    }
+
     /// The `Content-Type` of a page in this format.
     pub fn content_type(self) -> &'static str {
         match self {
@@ -67,13 +75,33 @@ impl Blocks {
         }
     }
 
-    /// Every family with the text of its lines.
-    fn iter(&self) -> impl Iterator<Item = (&Block, &str)> {
+    /// The lines of all families, as far as they are the same in both formats.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a point carries the time of the scrape.
+    pub fn has_scrape_stamps(&self) -> bool {
+        let mut stamps = self
+            .families
+            .iter()
+            .flat_map(|block| block.stamped_lines.iter().flatten());
+        stamps.any(|(_, stamp)| *stamp == Stamp::Scrape)
+    }
+
+    /// Every family with its lines.
+    fn iter(&self) -> impl Iterator<Item = (&FamilyMeta, Lines<'_>)> {
         let mut start = 0;
         self.families.iter().map(move |block| {
-            let lines = self.text.get(start..block.end).unwrap_or_default();
+            let text = self.text.get(start..block.end).unwrap_or_default();
             start = block.end;
-            (block, lines)
+            (
+                &block.meta,
+                Lines {
+                    text,
+                    stamps: block.stamped_lines.as_deref(),
+                },
+            )
         })
     }
 }
@@ -116,78 +144,112 @@ pub fn write_value(value: f64, text: &mut String) {
     };
 }
 
-/// The page of these parts: families sorted by name, each in one block, the parts in their order within a block.
-///
-/// `scrape_ms` is the time of the scrape in Unix milliseconds, for the points that carry it.
-pub fn page<'a>(
-    parts: impl IntoIterator<Item = &'a Blocks>,
-    format: Format,
-    scrape_ms: i64,
-) -> String {
-    let mut families: BTreeMap<&str, Vec<(&Block, &str)>> = BTreeMap::new();
-    let mut length = 0;
-    for part in parts {
-        length += part.text.len();
-        for (block, lines) in part.iter() {
-            families
-                .entry(block.meta.name)
-                .or_default()
-                .push((block, lines));
+/// One family of several parts, such as services.
+#[derive(Debug)]
+pub struct FamilyLines<'a> {
+    meta: &'a FamilyMeta,
+    /// The lines of each part that has some, with the number of the part, in the order of the parts.
+    pub lines: Vec<(usize, Lines<'a>)>,
+}
+
+/// The lines of one family of one part.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'a> {
+    text: &'a str,
+    /// Where each line ends in the text, and its time, if the lines have times.
+    stamps: Option<&'a [(usize, Stamp)]>,
+}
+
+/// The families of these parts, sorted by name: a page has each in one block.
+pub fn families<'a>(parts: &[&'a Blocks]) -> Vec<FamilyLines<'a>> {
+    let mut families: BTreeMap<&str, FamilyLines<'a>> = BTreeMap::new();
+    for (number, part) in parts.iter().enumerate() {
+        for (meta, lines) in part.iter() {
+            let family = families.entry(meta.name);
+            family
+                .or_insert_with(|| FamilyLines {
+                    meta,
+                    lines: Vec::new(),
+                })
+                .lines
+                .push((number, lines));
         }
     }
-    let mut text = String::with_capacity(length + families.len() * 200);
-    for blocks in families.values() {
-        if let Some((block, _)) = blocks.first() {
-            write_head(&block.meta, format, &mut text);
-        }
-        for (block, lines) in blocks {
-            match &block.stamped_lines {
-                None => text.push_str(lines),
-                Some(stamps) => write_stamped(lines, stamps, format, scrape_ms, &mut text),
-            }
+    families.into_values().collect()
+}
+
+impl FamilyLines<'_> {
+    /// The name of the family.
+    pub fn name(&self) -> &'static str {
+        self.meta.name
+    }
+
+    /// Appends the HELP and TYPE lines.
+    pub fn write_head(&self, format: Format, text: &mut String) {
+        // OpenMetrics names a counter's family without the suffix that its samples bear.
+        let name = match (format, self.meta.kind) {
+            (Format::OpenMetrics, Kind::Counter) => self
+                .meta
+                .name
+                .strip_suffix("_total")
+                .unwrap_or(self.meta.name),
+            _ => self.meta.name,
+        };
+        let (help, kind) = (self.meta.help, self.meta.kind.word());
+        // Writing to a String cannot fail.
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+}
+
+impl<'a> Lines<'a> {
+    /// The lines as they stand in both formats; those with a time lack it and their end.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Whether the lines have times of their own.
+    pub fn is_stamped(&self) -> bool {
+        self.stamps.is_some()
+    }
+
+    /// Appends the lines. `scrape_ms` is the time of the scrape in Unix milliseconds, for the points that carry it.
+    pub fn write(&self, format: Format, scrape_ms: i64, text: &mut String) {
+        let Some(stamps) = self.stamps else {
+            text.push_str(self.text);
+            return;
+        };
+        let mut start = 0;
+        for (end, stamp) in stamps {
+            text.push_str(self.text.get(start..*end).unwrap_or_default());
+            start = *end;
+            let ms = match stamp {
+                Stamp::None => None,
+                Stamp::At(ms) => Some(*ms),
+                Stamp::Scrape => Some(scrape_ms),
+            };
+            // Writing to a String cannot fail.
+            let _ = match (ms, format) {
+                (None, _) => Ok(()),
+                (Some(ms), Format::Text) => write!(text, " {ms}"),
+                (Some(ms), Format::OpenMetrics) => write!(text, " {}", ms as f64 / 1000.0),
+            };
+            text.push('\n');
         }
     }
-    if format == Format::OpenMetrics {
-        text.push_str("# EOF\n");
+}
+
+/// The whole page of these parts, as one text.
+pub fn page(parts: &[&Blocks], format: Format, scrape_ms: i64) -> String {
+    let mut text = String::new();
+    for family in families(parts) {
+        family.write_head(format, &mut text);
+        family
+            .lines
+            .iter()
+            .for_each(|(_, lines)| lines.write(format, scrape_ms, &mut text));
     }
+    text.push_str(format.end());
     text
-}
-
-fn write_head(meta: &FamilyMeta, format: Format, text: &mut String) {
-    // OpenMetrics names a counter's family without the suffix that its samples bear.
-    let name = match (format, meta.kind) {
-        (Format::OpenMetrics, Kind::Counter) => {
-            meta.name.strip_suffix("_total").unwrap_or(meta.name)
-        }
-        _ => meta.name,
-    };
-    let (help, kind) = (meta.help, meta.kind.word());
-    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-}
-
-fn write_stamped(
-    lines: &str,
-    stamps: &[(usize, Stamp)],
-    format: Format,
-    scrape_ms: i64,
-    text: &mut String,
-) {
-    let mut start = 0;
-    for (end, stamp) in stamps {
-        text.push_str(lines.get(start..*end).unwrap_or_default());
-        start = *end;
-        let ms = match stamp {
-            Stamp::None => None,
-            Stamp::At(ms) => Some(*ms),
-            Stamp::Scrape => Some(scrape_ms),
-        };
-        let _ = match (ms, format) {
-            (None, _) => Ok(()),
-            (Some(ms), Format::Text) => write!(text, " {ms}"),
-            (Some(ms), Format::OpenMetrics) => write!(text, " {}", ms as f64 / 1000.0),
-        };
-        text.push('\n');
-    }
 }
 
 /// The format that an `Accept` header prefers: OpenMetrics if it is named and nothing else is preferred.
@@ -271,7 +333,10 @@ mod tests {
         let expected = "# HELP a_things_total Things.\n# TYPE a_things_total counter\na_things_total 3\n\
                         # HELP b_thing A thing.\n# TYPE b_thing gauge\nb_thing{x=\"1\"} 1.5\n\
                         b_thing{x=\"2\"} 2 1500\nb_thing{x=\"2\"} 3 9000\n";
-        assert_eq!(page(&example(), Format::Text, 9_000), expected);
+        assert_eq!(
+            page(&example().iter().collect::<Vec<_>>(), Format::Text, 9_000),
+            expected
+        );
     }
 
     #[test]
@@ -279,7 +344,14 @@ mod tests {
         let expected = "# HELP a_things Things.\n# TYPE a_things counter\na_things_total 3\n\
                         # HELP b_thing A thing.\n# TYPE b_thing gauge\nb_thing{x=\"1\"} 1.5\n\
                         b_thing{x=\"2\"} 2 1.5\nb_thing{x=\"2\"} 3 9\n# EOF\n";
-        assert_eq!(page(&example(), Format::OpenMetrics, 9_000), expected);
+        assert_eq!(
+            page(
+                &example().iter().collect::<Vec<_>>(),
+                Format::OpenMetrics,
+                9_000
+            ),
+            expected
+        );
     }
 
     fn check_value(value: f64, expected: &str) {

@@ -130,6 +130,7 @@ mod tests {
         let entry = Arc::new(Entry {
             blocks: Blocks::default(),
             status,
+            version: 0,
         });
         let page = page(&[(evil.to_owned(), entry)], Timestamp::UNIX_EPOCH);
         assert!(!page.contains("<script>"), "{page}");

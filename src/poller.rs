@@ -325,6 +325,7 @@ fn entry(
     Entry {
         blocks: Blocks::new(&families.finish()),
         status,
+        version: 0,
     }
 }
 
@@ -451,7 +452,7 @@ mod tests {
         let mut worker = worker(&folder);
         let now = worker.shared.clock.instant();
         worker.round(now, now + Duration::from_secs(60));
-        let shown = |worker: &Worker| worker.shared.snapshot.entries()[0].1.status.clone();
+        let shown = |worker: &Worker| worker.shared.snapshot.entries().1[0].1.status.clone();
         let failure = shown(&worker).failure.expect("the first poll failed");
         assert_eq!(
             (failure.kind, failure.sentence.as_str()),

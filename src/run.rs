@@ -13,10 +13,10 @@ use signal_hook::iterator::Signals;
 use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Listen, Mode, Service};
-use crate::exposition::Format;
 use crate::fetch::Fetcher;
-use crate::gate::{Door, Limits, Policy};
+use crate::gate::{Door, Limits, Next, Policy};
 use crate::notify::Notifier;
+use crate::pages::{self, Pages};
 use crate::poller::{self, Rounds, Shared};
 use crate::server::{Asked, Server};
 use crate::textfile;
@@ -96,6 +96,7 @@ impl Process {
             snapshot: Arc::clone(snapshot),
             cache: Arc::clone(cache),
             notifier: notifier.clone(),
+            pages: Pages::default(),
         }
     }
 
@@ -119,7 +120,7 @@ fn serve(config: Config) -> Result<(), Fatal> {
         .map(listen)
         .collect::<Result<Vec<_>, _>>()?;
     let mut process = Process::new(config);
-    let server = process.server();
+    let mut server = process.server();
     let door =
         Door::open(listeners, Policy::default(), Limits::default(), give_up).map_err(|cause| {
             format!("cannot serve: {cause}; raise the limits of descriptors and processes")
@@ -130,7 +131,16 @@ fn serve(config: Config) -> Result<(), Fatal> {
     let count = services.len();
     poller::start(services, &process.shared, Rounds::Endless).map_err(no_thread)?;
     log::info!(services = count, version = crate::VERSION; "started");
-    while let Some(request) = door.next() {
+    loop {
+        let request = match door.next(pages::UNUSED_LIMIT) {
+            Next::Request(request) => request,
+            Next::Nothing => {
+                server.forget_unused();
+                continue;
+            }
+            Next::Stopped => break,
+        };
+        server.forget_unused();
         let answer = server.answer(&Asked {
             target: request.target(),
             accept: request.header("Accept").unwrap_or_default(),
@@ -158,7 +168,7 @@ fn poll_once(config: Config) -> Result<(), Fatal> {
         // A worker that panicked has been logged; the others still count.
         let _ = worker.join();
     }
-    let page = process.server().page(Format::Text, false);
+    let page = process.server().page_of_services();
     let written = textfile::write(&textfile, &page);
     process.finish(POSTS_LIMIT);
     let path = textfile.display();

@@ -3,11 +3,9 @@
 //! [`Server::answer`] is called by the main loop for one request after the other; it reads the snapshot and waits
 //! for nobody.
 
-use std::io::Write;
 use std::sync::Arc;
+use std::time::Instant;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use jiff::Timestamp;
 
 use crate::cache::Cache;
@@ -16,6 +14,7 @@ use crate::gate::{Answer, Body};
 use crate::landing;
 use crate::model::Families;
 use crate::notify::Notifier;
+use crate::pages::{Coding, Content, Pages};
 use crate::snapshot::Snapshot;
 use crate::telemetry;
 
@@ -39,11 +38,13 @@ pub struct Server {
     pub cache: Arc<Cache>,
     /// For `saas_exporter_notifications_total`.
     pub notifier: Notifier,
+    /// What was put together for earlier scrapes.
+    pub pages: Pages,
 }
 
 impl Server {
     /// The answer to a request.
-    pub fn answer(&self, asked: &Asked<'_>) -> Answer {
+    pub fn answer(&mut self, asked: &Asked<'_>) -> Answer {
         let path = asked.target.split('?').next().unwrap_or_default();
         let respond = match path {
             "/metrics" => Self::metrics,
@@ -60,45 +61,61 @@ impl Server {
         respond(self, asked)
     }
 
-    /// The page without compression; `with_process` adds the `process_*` families.
-    pub fn page(&self, format: Format, with_process: bool) -> String {
-        let entries = self.snapshot.entries();
-        let mut own = Families::default();
-        telemetry::add_exporter(&self.cache, &self.notifier, &mut own);
-        if with_process {
-            telemetry::add_process(&mut own);
-        }
-        let own = Blocks::new(&own.finish());
-        let parts = std::iter::once(&own).chain(entries.iter().map(|(_, entry)| &entry.blocks));
-        exposition::page(parts, format, Timestamp::now().as_millisecond())
+    /// The page for the text file: without the families of the process, which node_exporter shows of its own.
+    pub fn page_of_services(&self) -> String {
+        let (_, entries) = self.snapshot.entries();
+        let own = self.own();
+        let parts: Vec<&Blocks> = std::iter::once(&own)
+            .chain(entries.iter().map(|(_, entry)| &entry.blocks))
+            .collect();
+        exposition::page(&parts, Format::Text, Timestamp::now().as_millisecond())
     }
 
-    fn metrics(&self, asked: &Asked<'_>) -> Answer {
+    /// Drops what was kept for scrapers that do not come any more.
+    pub fn forget_unused(&mut self) {
+        self.pages.forget_unused(Instant::now());
+    }
+
+    fn metrics(&mut self, asked: &Asked<'_>) -> Answer {
         let format = exposition::negotiate(asked.accept);
-        let page = self.page(format, true);
+        let coding = match exposition::accepts_gzip(asked.accept_encoding) {
+            true => Coding::Gzip,
+            false => Coding::Plain,
+        };
+        let (version, entries) = self.snapshot.entries();
+        let mut process = Families::default();
+        telemetry::add_process(&mut process);
+        let content = Content {
+            entries: &entries,
+            version,
+            own: &self.own(),
+            process: &Blocks::new(&process.finish()),
+            scrape_ms: Timestamp::now().as_millisecond(),
+        };
+        let body = self.pages.page(format, coding, &content);
         let mut headers = vec![
             ("Content-Type", format.content_type().to_owned()),
             ("Vary", "Accept, Accept-Encoding".to_owned()),
         ];
-        let compressed = exposition::accepts_gzip(asked.accept_encoding)
-            .then(|| gzip(page.as_bytes()))
-            .flatten();
-        let body = match compressed {
-            Some(compressed) => {
-                headers.push(("Content-Encoding", "gzip".to_owned()));
-                compressed
-            }
-            None => page.into_bytes(),
-        };
+        if coding == Coding::Gzip {
+            headers.push(("Content-Encoding", "gzip".to_owned()));
+        }
         Answer {
             status: 200,
             headers,
-            body: Body::from(Arc::<[u8]>::from(body)),
+            body: Body::from(body),
         }
     }
 
-    fn landing_page(&self, _: &Asked<'_>) -> Answer {
-        let page = landing::page(&self.snapshot.entries(), Timestamp::now());
+    /// The families about the exporter's own parts.
+    fn own(&self) -> Blocks {
+        let mut own = Families::default();
+        telemetry::add_exporter(&self.cache, &self.notifier, &mut own);
+        Blocks::new(&own.finish())
+    }
+
+    fn landing_page(&mut self, _: &Asked<'_>) -> Answer {
+        let page = landing::page(&self.snapshot.entries().1, Timestamp::now());
         let headers = vec![
             ("Content-Type", "text/html; charset=utf-8".to_owned()),
             (
@@ -115,11 +132,11 @@ impl Server {
         }
     }
 
-    fn healthy(&self, _: &Asked<'_>) -> Answer {
+    fn healthy(&mut self, _: &Asked<'_>) -> Answer {
         text_answer(200, "saas-exporter is healthy.\n")
     }
 
-    fn ready(&self, _: &Asked<'_>) -> Answer {
+    fn ready(&mut self, _: &Asked<'_>) -> Answer {
         if self.snapshot.is_ready() {
             text_answer(200, "saas-exporter is ready.\n")
         } else {
@@ -138,11 +155,4 @@ fn text_answer(status: u16, text: &str) -> Answer {
         headers,
         body: text.into(),
     }
-}
-
-fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
-    // A page repeats itself so much that the fastest level already saves nine tenths.
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8), Compression::fast());
-    encoder.write_all(bytes).ok()?;
-    encoder.finish().ok()
 }

@@ -18,10 +18,12 @@ pub struct Entry {
     pub blocks: Blocks,
     /// Its line on the landing page.
     pub status: ServiceStatus,
+    /// Another number for every entry ever published; given by [`Snapshot::publish`].
+    pub version: u64,
 }
 
 /// What the landing page says of a service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ServiceStatus {
     /// The type in services.json.
     pub kind: &'static str,
@@ -59,37 +61,41 @@ pub struct FailureNote {
 /// The entries of all services by key, in a mutex.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Guards the map from service key to entry.
-    entries: Mutex<BTreeMap<String, Arc<Entry>>>,
+    /// Guards the map from service key to entry, and the number of changes so far.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: BTreeMap<String, Arc<Entry>>,
+    version: u64,
 }
 
 impl Snapshot {
     /// Shows this entry from now on, in the place of the service's earlier one.
-    pub fn publish(&self, key: &str, entry: Entry) {
-        let earlier = self
-            .entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.to_owned(), Arc::new(entry));
+    pub fn publish(&self, key: &str, mut entry: Entry) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.version += 1;
+        entry.version = state.version;
+        let earlier = state.entries.insert(key.to_owned(), Arc::new(entry));
+        drop(state);
         // Freed after the lock is open again.
         drop(earlier);
     }
 
-    /// The entries as they are now, by key.
-    pub fn entries(&self) -> Vec<(String, Arc<Entry>)> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries
+    /// The entries as they are now, by key, and a number that grows with every change.
+    pub fn entries(&self) -> (u64, Vec<(String, Arc<Entry>)>) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = state
+            .entries
             .iter()
-            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
-            .collect()
+            .map(|(key, entry)| (key.clone(), Arc::clone(entry)));
+        (state.version, entries.collect())
     }
 
     /// Whether every service was polled, or loaded from the cache, once.
     pub fn is_ready(&self) -> bool {
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .all(|entry| entry.status.is_ready)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.entries.values().all(|entry| entry.status.is_ready)
     }
 }

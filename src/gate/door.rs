@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connection::Rules;
 use super::counters::Counters;
@@ -48,7 +48,17 @@ pub struct Door {
     counters: Arc<Counters>,
 }
 
-/// Makes [`Door::next`] return `None` at once, from any thread.
+/// What [`Door::next`] has.
+pub enum Next {
+    /// A request to answer.
+    Request(Request),
+    /// None came in time.
+    Nothing,
+    /// The door was stopped.
+    Stopped,
+}
+
+/// Makes [`Door::next`] return [`Next::Stopped`] at once, from any thread.
 #[derive(Clone)]
 pub struct Stopper {
     server: &'static tiny_http::Server,
@@ -115,20 +125,22 @@ impl Door {
         })
     }
 
-    /// Waits for the next request; `None` once the door is stopped.
+    /// Waits for the next request, at most `patience`.
     ///
     /// Answer requests in the order they come: a later answer waits for the earlier ones.
-    pub fn next(&self) -> Option<Request> {
+    pub fn next(&self, patience: Duration) -> Next {
         while !self.is_stopped.load(Ordering::Acquire) {
             // An error is either the stopper's wake-up or, once, the end of tiny_http's accepting thread.
-            let Ok(inner) = self.server.recv() else {
-                continue;
+            let inner = match self.server.recv_timeout(patience) {
+                Ok(Some(inner)) => inner,
+                Ok(None) => return Next::Nothing,
+                Err(_) => continue,
             };
             if let Some(request) = Request::recognise(inner, &self.handover) {
-                return Some(request);
+                return Next::Request(request);
             }
         }
-        None
+        Next::Stopped
     }
 
     /// The same as [`Request::answer`].

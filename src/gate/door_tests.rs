@@ -8,6 +8,9 @@ use std::time::Duration;
 use super::super::policy::Rule;
 use super::*;
 
+/// Longer than any test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const POLICY: Policy = Policy {
     rules: &[Rule {
         path: "/-/reload",
@@ -38,7 +41,7 @@ impl Gate {
         let (stopper, counters) = (door.stopper(), door.counters());
         thread::spawn(move || {
             let huge: Arc<[u8]> = Arc::from(vec![b'x'; HUGE_BYTES]);
-            while let Some(request) = door.next() {
+            while let Next::Request(request) = door.next(PATIENCE) {
                 let body = match request.path() {
                     "/huge" => Body::from(Arc::clone(&huge)),
                     "/stall" => return thread::sleep(Duration::from_secs(60)),
@@ -269,7 +272,8 @@ fn stopping_wakes_the_main_loop_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let door = Door::open(vec![listener], POLICY, Limits::default(), || ()).unwrap();
     let stopper = door.stopper();
-    let main_loop = thread::spawn(move || door.next().is_none());
+    let main_loop =
+        thread::spawn(move || matches!(door.next(PATIENCE), Next::Nothing | Next::Stopped));
 
     // When
     let stopped = Instant::now();

@@ -52,6 +52,6 @@ mod table;
 mod watch;
 
 pub use counters::Counters;
-pub use door::{Answer, Body, Door, Request, Stopper};
+pub use door::{Answer, Body, Door, Next, Request, Stopper};
 pub use limits::Limits;
 pub use policy::{Method, Policy, Rule};

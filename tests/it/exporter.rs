@@ -64,7 +64,7 @@ impl Drop for Folder {
 
 /// How to start the exporter; every start uses the same folder.
 pub struct Setup {
-    pub folder: Folder,
+    pub folder: Arc<Folder>,
     variables: BTreeMap<String, String>,
     arguments: Vec<String>,
     shell: Option<String>,
@@ -73,7 +73,7 @@ pub struct Setup {
 impl Setup {
     /// `services` is the content of services.json.
     pub fn new(name: &str, services: Value) -> Setup {
-        let folder = Folder::new(name);
+        let folder = Arc::new(Folder::new(name));
         let file = folder.write("services.json", services.to_string());
         let cache = folder.path("cache").display().to_string();
         let setup = Setup {
@@ -155,6 +155,7 @@ impl Setup {
             child,
             port: 0,
             log,
+            _folder: Arc::clone(&self.folder),
             started,
         };
         exporter.port = wait_until("the port to be open", || {
@@ -195,6 +196,8 @@ pub struct Exporter {
     child: Child,
     port: u16,
     log: Arc<Mutex<String>>,
+    /// Stays as long as the process that works in it.
+    _folder: Arc<Folder>,
     pub started: Instant,
 }
 

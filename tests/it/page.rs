@@ -76,6 +76,11 @@ fn the_whole_page_of_a_busy_status_page_is_as_documented() {
         1.0,
     );
     page.assert_well_formed();
+    assert!(
+        !exporter.log().contains("not writable"),
+        "{}",
+        exporter.log()
+    );
     let port = format!(":{}/", upstream.address.port());
     assert_golden("statuspage.prom", &masked(&page).replace(&port, ":<port>/"));
 }
@@ -141,7 +146,7 @@ fn a_page_is_compressed_when_that_is_asked_for_and_head_gives_no_body() {
     let plain = exporter.get("/metrics");
     assert!(!plain.headers.contains_key("content-encoding"));
     assert!(plain.headers["vary"].contains("Accept-Encoding"));
-    assert!(packed.body.len() * 4 < plain.body.len());
+    assert!(packed.body.len() * 2 < plain.body.len());
     let head = exporter.request("HEAD", "/metrics", &[]);
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert!(head.headers["content-length"].parse::<usize>().unwrap() > 1_000);

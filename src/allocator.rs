@@ -20,3 +20,14 @@ pub fn set_up() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, MMAP_THRESHOLD_BYTES);
     }
 }
+
+/// Gives free memory back to the system. Called once after the first round of polls: from then on little is freed.
+pub fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    // SAFETY: malloc_trim(3) takes an integer, works under the allocator's own locks and may be called by any thread
+    // at any time; memory in use is not touched.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -3,10 +3,12 @@
 //! It knows no source and no socket. [`crate::snapshot`] keeps the families of every service as [`Blocks`],
 //! whose samples are text already; a page puts the lines of one family of all services together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::model::{FamilyMeta, Kind, MetricFamily, Stamp};
+use crate::packing::{Packer, unpack};
 
 /// The two text formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,8 +41,20 @@ impl Format {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blocks {
     families: Box<[Block]>,
-    /// The sample lines of all families; those with a time stamp end after the value.
-    text: Box<str>,
+    text: Text,
+}
+
+/// The sample lines of all families; those with a time stamp end after the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Text {
+    Plain(Box<str>),
+    Packed { bytes: Box<[u8]>, length: usize },
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text::Plain(Box::default())
+    }
 }
 
 /// One family: where its lines end in the text, and the time stamps of its lines, if any.
@@ -71,13 +85,45 @@ impl Blocks {
             .collect();
         Blocks {
             families: blocks,
-            text: text.into_boxed_str(),
+            text: Text::Plain(text.into_boxed_str()),
         }
     }
 
-    /// The lines of all families, as far as they are the same in both formats.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// The same, packed: the lines of a thousand services are 20 MB plain and 2 MB packed.
+    pub fn packed(self, packer: &mut Packer) -> Blocks {
+        let text = match self.text {
+            Text::Plain(text) => Text::Packed {
+                bytes: packer.pack(&text).into_boxed_slice(),
+                length: text.len(),
+            },
+            packed => packed,
+        };
+        Blocks { text, ..self }
+    }
+
+    /// Bytes of the lines of all families.
+    pub fn text_bytes(&self) -> usize {
+        match &self.text {
+            Text::Plain(text) => text.len(),
+            Text::Packed { length, .. } => *length,
+        }
+    }
+
+    /// The lines, for reading.
+    pub fn open(&self) -> OpenBlocks<'_> {
+        let text = match &self.text {
+            Text::Plain(text) => Cow::Borrowed(&**text),
+            Text::Packed { bytes, length } => Cow::Owned(unpack(bytes, *length)),
+        };
+        OpenBlocks {
+            families: &self.families,
+            text,
+        }
+    }
+
+    /// The families, sorted by name.
+    pub fn metas(&self) -> impl Iterator<Item = &FamilyMeta> {
+        self.families.iter().map(|block| &block.meta)
     }
 
     /// Whether a point carries the time of the scrape.
@@ -88,20 +134,24 @@ impl Blocks {
             .flat_map(|block| block.stamped_lines.iter().flatten());
         stamps.any(|(_, stamp)| *stamp == Stamp::Scrape)
     }
+}
 
+/// Blocks whose lines can be read.
+#[derive(Debug)]
+pub struct OpenBlocks<'a> {
+    families: &'a [Block],
+    text: Cow<'a, str>,
+}
+
+impl OpenBlocks<'_> {
     /// Every family with its lines.
     fn iter(&self) -> impl Iterator<Item = (&FamilyMeta, Lines<'_>)> {
         let mut start = 0;
         self.families.iter().map(move |block| {
             let text = self.text.get(start..block.end).unwrap_or_default();
             start = block.end;
-            (
-                &block.meta,
-                Lines {
-                    text,
-                    stamps: block.stamped_lines.as_deref(),
-                },
-            )
+            let stamps = block.stamped_lines.as_deref();
+            (&block.meta, Lines { text, stamps })
         })
     }
 }
@@ -147,9 +197,10 @@ pub fn write_value(value: f64, text: &mut String) {
 /// One family of several parts, such as services.
 #[derive(Debug)]
 pub struct FamilyLines<'a> {
-    meta: &'a FamilyMeta,
-    /// The lines of each part that has some, with the number of the part, in the order of the parts.
-    pub lines: Vec<(usize, Lines<'a>)>,
+    /// What the family is.
+    pub meta: &'a FamilyMeta,
+    /// The lines of each part that has some, in the order of the parts.
+    pub lines: Vec<Lines<'a>>,
 }
 
 /// The lines of one family of one part.
@@ -161,57 +212,43 @@ pub struct Lines<'a> {
 }
 
 /// The families of these parts, sorted by name: a page has each in one block.
-pub fn families<'a>(parts: &[&'a Blocks]) -> Vec<FamilyLines<'a>> {
+pub fn families<'a>(parts: &'a [OpenBlocks<'a>]) -> Vec<FamilyLines<'a>> {
     let mut families: BTreeMap<&str, FamilyLines<'a>> = BTreeMap::new();
-    for (number, part) in parts.iter().enumerate() {
-        for (meta, lines) in part.iter() {
-            let family = families.entry(meta.name);
-            family
-                .or_insert_with(|| FamilyLines {
-                    meta,
-                    lines: Vec::new(),
-                })
-                .lines
-                .push((number, lines));
-        }
+    for (meta, lines) in parts.iter().flat_map(OpenBlocks::iter) {
+        let new = || FamilyLines {
+            meta,
+            lines: Vec::new(),
+        };
+        families
+            .entry(meta.name)
+            .or_insert_with(new)
+            .lines
+            .push(lines);
     }
     families.into_values().collect()
 }
 
-impl FamilyLines<'_> {
-    /// The name of the family.
-    pub fn name(&self) -> &'static str {
-        self.meta.name
-    }
-
+impl FamilyMeta {
     /// Appends the HELP and TYPE lines.
     pub fn write_head(&self, format: Format, text: &mut String) {
         // OpenMetrics names a counter's family without the suffix that its samples bear.
-        let name = match (format, self.meta.kind) {
-            (Format::OpenMetrics, Kind::Counter) => self
-                .meta
-                .name
-                .strip_suffix("_total")
-                .unwrap_or(self.meta.name),
-            _ => self.meta.name,
+        let name = match (format, self.kind) {
+            (Format::OpenMetrics, Kind::Counter) => {
+                self.name.strip_suffix("_total").unwrap_or(self.name)
+            }
+            _ => self.name,
         };
-        let (help, kind) = (self.meta.help, self.meta.kind.word());
         // Writing to a String cannot fail.
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        let _ = write!(
+            text,
+            "# HELP {name} {}\n# TYPE {name} {}\n",
+            self.help,
+            self.kind.word()
+        );
     }
 }
 
-impl<'a> Lines<'a> {
-    /// The lines as they stand in both formats; those with a time lack it and their end.
-    pub fn text(&self) -> &'a str {
-        self.text
-    }
-
-    /// Whether the lines have times of their own.
-    pub fn is_stamped(&self) -> bool {
-        self.stamps.is_some()
-    }
-
+impl Lines<'_> {
     /// Appends the lines. `scrape_ms` is the time of the scrape in Unix milliseconds, for the points that carry it.
     pub fn write(&self, format: Format, scrape_ms: i64, text: &mut String) {
         let Some(stamps) = self.stamps else {
@@ -239,16 +276,33 @@ impl<'a> Lines<'a> {
 }
 
 /// The whole page of these parts, as one text.
-pub fn page(parts: &[&Blocks], format: Format, scrape_ms: i64) -> String {
-    let mut text = String::new();
-    for family in families(parts) {
-        family.write_head(format, &mut text);
+pub fn page<'a>(
+    parts: impl IntoIterator<Item = &'a Blocks>,
+    format: Format,
+    scrape_ms: i64,
+) -> String {
+    text_of(parts, format, scrape_ms, |_| true) + format.end()
+}
+
+/// The families of these parts whose name is wanted.
+pub fn text_of<'a>(
+    parts: impl IntoIterator<Item = &'a Blocks>,
+    format: Format,
+    scrape_ms: i64,
+    is_wanted: impl Fn(&str) -> bool,
+) -> String {
+    let parts: Vec<OpenBlocks<'_>> = parts.into_iter().map(Blocks::open).collect();
+    let mut text = String::with_capacity(parts.iter().map(|part| part.text.len()).sum());
+    for family in families(&parts)
+        .iter()
+        .filter(|family| is_wanted(family.meta.name))
+    {
+        family.meta.write_head(format, &mut text);
         family
             .lines
             .iter()
-            .for_each(|(_, lines)| lines.write(format, scrape_ms, &mut text));
+            .for_each(|lines| lines.write(format, scrape_ms, &mut text));
     }
-    text.push_str(format.end());
     text
 }
 
@@ -333,10 +387,7 @@ mod tests {
         let expected = "# HELP a_things_total Things.\n# TYPE a_things_total counter\na_things_total 3\n\
                         # HELP b_thing A thing.\n# TYPE b_thing gauge\nb_thing{x=\"1\"} 1.5\n\
                         b_thing{x=\"2\"} 2 1500\nb_thing{x=\"2\"} 3 9000\n";
-        assert_eq!(
-            page(&example().iter().collect::<Vec<_>>(), Format::Text, 9_000),
-            expected
-        );
+        assert_eq!(page(&example(), Format::Text, 9_000), expected);
     }
 
     #[test]
@@ -344,14 +395,7 @@ mod tests {
         let expected = "# HELP a_things Things.\n# TYPE a_things counter\na_things_total 3\n\
                         # HELP b_thing A thing.\n# TYPE b_thing gauge\nb_thing{x=\"1\"} 1.5\n\
                         b_thing{x=\"2\"} 2 1.5\nb_thing{x=\"2\"} 3 9\n# EOF\n";
-        assert_eq!(
-            page(
-                &example().iter().collect::<Vec<_>>(),
-                Format::OpenMetrics,
-                9_000
-            ),
-            expected
-        );
+        assert_eq!(page(&example(), Format::OpenMetrics, 9_000), expected);
     }
 
     fn check_value(value: f64, expected: &str) {

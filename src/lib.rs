@@ -34,6 +34,7 @@ pub mod lenient;
 pub mod logging;
 pub mod model;
 pub mod notify;
+pub mod packing;
 pub mod pages;
 pub mod poller;
 pub mod run;

@@ -5,10 +5,12 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::allocator;
 use crate::cache::Cache;
 use crate::clock::{Clock, jitter};
 use crate::config::Service;
@@ -16,12 +18,15 @@ use crate::exposition::Blocks;
 use crate::fetch::{Failure, Fetcher, Upstream, panic_text};
 use crate::model::{Families, StaticLabels};
 use crate::notify::Notifier;
+use crate::packing::Packer;
 use crate::snapshot::{Entry, FailureNote, ServiceStatus, Snapshot};
 use crate::sources::{Next, Parts, Poll, Source};
 use crate::telemetry::Health;
 
-/// Stack of a worker: address space only, of which a sleeping one has touched some 10 KB.
-const STACK_BYTES: usize = 256 * 1024;
+/// Stack of a worker, which only waits: address space, of which a sleeping one has touched 8 KB.
+const STACK_BYTES: usize = 128 * 1024;
+/// Stack of a round: what a source does with an answer; requests and JSON have stacks of their own.
+const ROUND_STACK_BYTES: usize = 512 * 1024;
 /// First polls begin this far apart, so that many services do not ask all at once.
 const FIRST_POLL_SPACING: Duration = Duration::from_millis(1);
 /// All first polls begin within this.
@@ -48,6 +53,8 @@ pub struct Shared {
     pub notifier: Notifier,
     /// Where entries are published.
     pub snapshot: Arc<Snapshot>,
+    /// Packs the lines of an entry; guarded since it is large and used for a moment.
+    pub packer: Arc<Mutex<Packer>>,
 }
 
 /// How long workers work.
@@ -74,11 +81,13 @@ pub fn start(
         .map(|service| Worker::new(service, shared.clone()));
     let mut workers: Vec<Worker> = workers.collect();
     restore(&mut workers)?;
+    let unpolled = Arc::new(AtomicUsize::new(workers.len()));
     let spawn = |(place, mut worker): (u32, Worker)| {
         let thread = Builder::new()
             .name("worker".to_owned())
             .stack_size(STACK_BYTES);
-        thread.spawn(move || worker.run(spacing * place, rounds))
+        let unpolled = Arc::clone(&unpolled);
+        thread.spawn(move || worker.run(spacing * place, rounds, &unpolled))
     };
     (0..).zip(workers.drain(..)).map(spawn).collect()
 }
@@ -99,16 +108,43 @@ fn restore(workers: &mut [Worker]) -> io::Result<()> {
 
 /// One service at work.
 struct Worker {
+    source: Box<dyn Source>,
+    interval: Duration,
+    shown: Shown,
+    trouble: Option<Trouble>,
+}
+
+/// What is shown of a service beside what its source knows.
+struct Shown {
     key: String,
     labels: StaticLabels,
-    interval: Duration,
-    source: Box<dyn Source>,
     upstream: Upstream,
-    shared: Shared,
     health: Health,
     status: ServiceStatus,
-    trouble: Option<Trouble>,
-    kind: &'static str,
+    shared: Shared,
+}
+
+impl Shown {
+    /// Publishes the source's families and those about its polls, at one moment.
+    fn publish(&self, source: &dyn Source) {
+        let mut families = Families::new(&self.labels);
+        source.families(&mut families);
+        self.health.add(&self.key, &self.upstream, &mut families);
+        let blocks = Blocks::new(&families.finish());
+        let mut packer = self
+            .shared
+            .packer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let blocks = blocks.packed(&mut packer);
+        drop(packer);
+        let entry = Entry {
+            blocks,
+            status: self.status.clone(),
+            version: 0,
+        };
+        self.shared.snapshot.publish(&self.key, entry);
+    }
 }
 
 /// A service that has been failing for a while.
@@ -140,26 +176,28 @@ impl Worker {
             next_poll: None,
             failure: None,
         };
+        let upstream = Upstream::new(
+            Arc::clone(&shared.fetcher),
+            Arc::clone(&shared.clock),
+            &service.upstream,
+        );
         Worker {
             source: service.settings.build(parts),
-            upstream: Upstream::new(
-                Arc::clone(&shared.fetcher),
-                Arc::clone(&shared.clock),
-                &service.upstream,
-            ),
-            key: service.key,
-            labels: service.labels,
             interval: service.interval,
-            kind: service.kind.name,
-            shared,
-            health: Health::default(),
-            status,
+            shown: Shown {
+                key: service.key,
+                labels: service.labels,
+                upstream,
+                health: Health::default(),
+                status,
+                shared,
+            },
             trouble: None,
         }
     }
 
-    fn run(&mut self, first_wait: Duration, rounds: Rounds) {
-        let clock = Arc::clone(&self.shared.clock);
+    fn run(&mut self, first_wait: Duration, rounds: Rounds, unpolled: &AtomicUsize) {
+        let clock = Arc::clone(&self.shown.shared.clock);
         let started = clock.instant();
         let mut due = started + first_wait;
         while clock
@@ -167,7 +205,11 @@ impl Worker {
             .is_ok()
         {
             let tick = next_tick(started + first_wait, self.interval, clock.instant());
-            due = self.round(tick, tick + delay(self.interval));
+            due = self.round_aside(tick, tick + delay(self.interval));
+            if self.shown.health.polls() == 1 && unpolled.fetch_sub(1, Ordering::Relaxed) == 1 {
+                // What the first round left behind is given back; later rounds need little.
+                allocator::trim();
+            }
             if rounds == Rounds::One {
                 return;
             }
@@ -175,44 +217,64 @@ impl Worker {
     }
 
     fn restore(&mut self) {
-        let now = self.shared.clock.now();
-        let (cache, key, source) = (&self.shared.cache, &self.key, &mut self.source);
+        let now = self.shown.shared.clock.now();
+        let (cache, key, source) = (&self.shown.shared.cache, &self.shown.key, &mut self.source);
         match catch_unwind(AssertUnwindSafe(|| source.restore(cache.load(key), now))) {
-            Ok(has_state) => self.status.is_ready |= has_state,
+            Ok(has_state) => self.shown.status.is_ready |= has_state,
             Err(panic) => {
-                log::error!(service = self.key, cause = panic_text(panic.as_ref()); "cached state not taken up; please report this");
+                log::error!(service = self.shown.key, cause = panic_text(panic.as_ref()); "cached state not taken up; please report this");
             }
         }
         self.publish_safely();
     }
 
+    /// A round on a thread of its own. A sleeping worker keeps what its thread has touched: stack, and the blocks that
+    /// the allocator sets aside for each thread. With a thousand of them that was half of all memory.
+    fn round_aside(&mut self, tick: Instant, next: Instant) -> Instant {
+        let spawned = std::thread::scope(|scope| {
+            let thread = Builder::new()
+                .name("poll".to_owned())
+                .stack_size(ROUND_STACK_BYTES);
+            let round = thread.spawn_scoped(scope, || self.round(tick, next))?;
+            // A round turns panics into failures; should one come through, the next tick tries again.
+            Ok(round.join().unwrap_or(next))
+        });
+        spawned.unwrap_or_else(|cause: io::Error| {
+            log::warn!(service = self.shown.key, cause:% = cause; "no thread for a poll; raise the limit of processes");
+            self.shown.health.note_poll(Some("internal"), Duration::ZERO, self.shown.shared.clock.now());
+            self.publish_safely();
+            next
+        })
+    }
+
     /// One poll and what follows from it; gives the time of the next one.
     fn round(&mut self, tick: Instant, next: Instant) -> Instant {
-        let clock = Arc::clone(&self.shared.clock);
+        let clock = Arc::clone(&self.shown.shared.clock);
         let begun = clock.instant();
         let outcome = self.poll(tick);
         let (ended, now) = (clock.instant(), clock.now());
         let duration = ended.saturating_duration_since(begun);
         let due = self.due(next, ended, outcome.as_ref().err());
-        self.health
+        self.shown
+            .health
             .note_poll(outcome.as_ref().err().map(Failure::kind), duration, now);
         self.log(outcome.as_ref().err(), ended, due);
         let wait = due.saturating_duration_since(ended);
-        self.status = ServiceStatus {
+        self.shown.status = ServiceStatus {
             is_ready: true,
             last_poll: Some(now),
             last_duration: Some(duration),
-            last_success: self.health.last_success(),
+            last_success: self.shown.health.last_success(),
             next_poll: now.checked_add(wait).ok(),
             failure: outcome.err().map(|failure| FailureNote {
                 kind: failure.kind(),
                 sentence: failure.to_string(),
                 remedy: failure.remedy(),
             }),
-            ..self.status.clone()
+            ..self.shown.status.clone()
         };
         // The end of the process waits for this write, and so for the page that it belongs to.
-        let cache = Arc::clone(&self.shared.cache);
+        let cache = Arc::clone(&self.shown.shared.cache);
         let _writing = cache.begin_write();
         self.publish_safely();
         self.keep();
@@ -220,20 +282,13 @@ impl Worker {
     }
 
     fn poll(&mut self, until: Instant) -> Result<(), Failure> {
-        let (key, labels, upstream) = (&self.key, &self.labels, &self.upstream);
-        let (snapshot, health, status) = (&self.shared.snapshot, &self.health, &self.status);
-        let mut publish = |source: &dyn Source| {
-            snapshot.publish(
-                key,
-                entry(key, labels, source, health, upstream, status.clone()),
-            );
-        };
+        let (shown, source) = (&self.shown, &mut self.source);
+        let mut publish = |source: &dyn Source| shown.publish(source);
         let mut poll = Poll {
-            upstream,
+            upstream: &shown.upstream,
             until,
             publish: &mut publish,
         };
-        let source = &mut self.source;
         catch_unwind(AssertUnwindSafe(|| source.poll(&mut poll)))
             .unwrap_or_else(|panic| Err(Failure::Internal(panic_text(panic.as_ref()))))
     }
@@ -249,22 +304,11 @@ impl Worker {
         asked_for.map_or(wanted, |moment| moment.max(wanted))
     }
 
-    fn publish(&self) {
-        let entry = entry(
-            &self.key,
-            &self.labels,
-            &*self.source,
-            &self.health,
-            &self.upstream,
-            self.status.clone(),
-        );
-        self.shared.snapshot.publish(&self.key, entry);
-    }
-
     fn publish_safely(&mut self) {
-        self.status.headline = self.source.headline();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.publish())) {
-            log::error!(service = self.key, cause = panic_text(panic.as_ref()); "page of the service not renewed; please report this");
+        self.shown.status.headline = self.source.headline();
+        let (shown, source) = (&self.shown, &*self.source);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| shown.publish(source))) {
+            log::error!(service = self.shown.key, cause = panic_text(panic.as_ref()); "page of the service not renewed; please report this");
         }
     }
 
@@ -272,11 +316,12 @@ impl Worker {
         let Some(state) = self.source.unsaved() else {
             return;
         };
-        if self
-            .shared
-            .cache
-            .save(&self.key, self.kind, &state, self.shared.clock.now())
-        {
+        if self.shown.shared.cache.save(
+            &self.shown.key,
+            self.shown.status.kind,
+            &state,
+            self.shown.shared.clock.now(),
+        ) {
             self.source.saved();
         }
     }
@@ -284,7 +329,7 @@ impl Worker {
     /// Logs the change, not the repetition.
     fn log(&mut self, failure: Option<&Failure>, now: Instant, due: Instant) {
         let next_in_s = due.saturating_duration_since(now).as_secs();
-        let (service, url) = (&self.key, &self.status.address);
+        let (service, url) = (&self.shown.key, &self.shown.status.address);
         let Some(failure) = failure else {
             if let Some(trouble) = self.trouble.take() {
                 let after_s = now.saturating_duration_since(trouble.since).as_secs();
@@ -308,24 +353,6 @@ impl Worker {
         } else {
             log::debug!(service = service, kind = kind, url = url, next_in_s = next_in_s, cause:% = failure; "poll failing still");
         }
-    }
-}
-
-fn entry(
-    key: &str,
-    labels: &StaticLabels,
-    source: &dyn Source,
-    health: &Health,
-    upstream: &Upstream,
-    status: ServiceStatus,
-) -> Entry {
-    let mut families = Families::new(labels);
-    source.families(&mut families);
-    health.add(key, upstream, &mut families);
-    Entry {
-        blocks: Blocks::new(&families.finish()),
-        status,
-        version: 0,
     }
 }
 
@@ -428,6 +455,7 @@ mod tests {
             cache,
             notifier,
             snapshot: Arc::default(),
+            packer: Arc::default(),
         };
         let upstream = crate::fetch::UpstreamSettings {
             timeout: Duration::from_secs(1),
@@ -450,9 +478,9 @@ mod tests {
         let folder =
             std::env::temp_dir().join(format!("saas-exporter-poller-{}", std::process::id()));
         let mut worker = worker(&folder);
-        let now = worker.shared.clock.instant();
+        let now = worker.shown.shared.clock.instant();
         worker.round(now, now + Duration::from_secs(60));
-        let shown = |worker: &Worker| worker.shared.snapshot.entries().1[0].1.status.clone();
+        let shown = |worker: &Worker| worker.shown.shared.snapshot.entries().1[0].1.status.clone();
         let failure = shown(&worker).failure.expect("the first poll failed");
         assert_eq!(
             (failure.kind, failure.sentence.as_str()),

@@ -77,6 +77,7 @@ impl Process {
             cache,
             notifier,
             snapshot: Arc::default(),
+            packer: Arc::default(),
         };
         Process {
             clock,

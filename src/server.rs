@@ -65,10 +65,8 @@ impl Server {
     pub fn page_of_services(&self) -> String {
         let (_, entries) = self.snapshot.entries();
         let own = self.own();
-        let parts: Vec<&Blocks> = std::iter::once(&own)
-            .chain(entries.iter().map(|(_, entry)| &entry.blocks))
-            .collect();
-        exposition::page(&parts, Format::Text, Timestamp::now().as_millisecond())
+        let parts = std::iter::once(&own).chain(entries.iter().map(|(_, entry)| &entry.blocks));
+        exposition::page(parts, Format::Text, Timestamp::now().as_millisecond())
     }
 
     /// Drops what was kept for scrapers that do not come any more.

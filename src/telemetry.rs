@@ -154,6 +154,11 @@ impl Health {
         }
     }
 
+    /// Polls so far.
+    pub fn polls(&self) -> u64 {
+        self.polls
+    }
+
     /// When the last good poll of this process ended.
     pub fn last_success(&self) -> Option<Timestamp> {
         self.last_success

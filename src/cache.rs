@@ -4,11 +4,11 @@
 //! whole. What a state means is the source's business; when it is worth writing too. The poller calls it, and
 //! [`crate::history`] keeps its files under the names given here.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ pub struct Cache {
     folder: PathBuf,
     /// Whether files of the Python exporter are taken over.
     takes_over: bool,
-    /// False while the last write failed.
-    is_writable: AtomicBool,
+    /// Guards the files whose last write failed.
+    failing: Mutex<BTreeSet<PathBuf>>,
     /// Guards the number of writes under way.
     writes: Mutex<usize>,
     written: Condvar,
@@ -59,11 +59,14 @@ impl Cache {
         let cache = Cache {
             folder: folder.to_owned(),
             takes_over: !clear,
-            is_writable: AtomicBool::new(true),
+            failing: Mutex::default(),
             writes: Mutex::new(0),
             written: Condvar::new(),
         };
-        cache.note(fs::create_dir_all(folder).and_then(|()| cache.try_write()));
+        cache.note(
+            folder,
+            fs::create_dir_all(folder).and_then(|()| cache.try_write()),
+        );
         if clear {
             cache.clear();
         }
@@ -91,7 +94,8 @@ impl Cache {
             Value::from(kind),
             now.as_millisecond()
         );
-        self.note(replace(&self.path(key, STATE_ENDING), text.as_bytes()))
+        let path = self.path(key, STATE_ENDING);
+        self.note(&path, replace(&path, text.as_bytes()))
     }
 
     /// Sets the state of a service aside that its source does not understand.
@@ -122,7 +126,8 @@ impl Cache {
 
     /// Replaces the posts that wait to be delivered.
     pub fn save_outbox(&self, text: &str) -> bool {
-        self.note(replace(&self.folder.join(OUTBOX_NAME), text.as_bytes()))
+        let path = self.folder.join(OUTBOX_NAME);
+        self.note(&path, replace(&path, text.as_bytes()))
     }
 
     /// The file of the Python exporter that holds the service's last answer, for the first start after it: none as
@@ -140,25 +145,37 @@ impl Cache {
         File::open(self.original_path(key, "_uptime.jsonl")?).ok()
     }
 
-    /// Notes whether a write succeeded; logs the change, not the repetition.
-    pub fn note(&self, outcome: io::Result<()>) -> bool {
-        let is_writable = outcome.is_ok();
-        let was_writable = self.is_writable.swap(is_writable, Ordering::Relaxed);
+    /// Notes whether the write of a file succeeded; logs the change, not the repetition. On a full disk one file may
+    /// still be written while another may not.
+    pub fn note(&self, path: &Path, outcome: io::Result<()>) -> bool {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_writable = failing.is_empty();
+        let is_written = outcome.is_ok();
         match outcome {
-            Err(cause) if was_writable => {
-                log::warn!(folder:% = self.folder.display(), cause:% = cause; "cache not writable, going on without; check owner, mode and free space");
+            Ok(()) => {
+                // The folder as such is only tried at the start.
+                failing.remove(path);
+                failing.remove(&self.folder);
+                if !was_writable && failing.is_empty() {
+                    log::info!(folder:% = self.folder.display(); "cache writable again");
+                }
             }
-            Ok(()) if !was_writable => {
-                log::info!(folder:% = self.folder.display(); "cache writable again")
+            Err(cause) => {
+                failing.insert(path.to_owned());
+                if was_writable {
+                    log::warn!(folder:% = self.folder.display(), cause:% = cause; "cache not writable, going on without; check owner, mode and free space");
+                }
             }
-            _ => {}
         }
-        is_writable
+        is_written
     }
 
-    /// Whether the last write succeeded.
+    /// Whether the last write of every file succeeded.
     pub fn is_writable(&self) -> bool {
-        self.is_writable.load(Ordering::Relaxed)
+        self.failing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     /// Announces a write, so that the end of the process waits for it.

@@ -142,7 +142,7 @@ impl History {
             self.last_live_ms = Some(sample.ms());
         }
         let saved = self.save(file);
-        self.cache.note(saved);
+        self.cache.note(&self.path, saved);
         self.forget_expired(now);
     }
 
@@ -167,7 +167,7 @@ impl History {
         let is_moved = on_disk != Some(self.capacity) && !keep.is_empty() && {
             let renumbered: Vec<Sample> = keep.iter().map(|(_, sample)| *sample).collect();
             let written = replace(&self.path, &ring(self.capacity, &renumbered));
-            self.cache.note(written)
+            self.cache.note(&self.path, written)
         };
         if is_moved {
             self.next = 1 + keep.len() as u64;

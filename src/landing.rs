@@ -12,7 +12,7 @@ pub const SECURITY_POLICY: &str =
 
 const STYLE: &str = "body{font-family:system-ui,sans-serif;margin:2rem;line-height:1.4;color-scheme:light dark}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .8rem .4rem 0;border-bottom:1px solid #8884;vertical-align:top}\
-small{opacity:.75}.failing{font-weight:bold}";
+small{opacity:.75;overflow-wrap:anywhere}.failing{font-weight:bold}";
 
 /// The HTML of the page.
 pub fn page(entries: &[(String, Arc<Entry>)], now: Timestamp) -> String {

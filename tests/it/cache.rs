@@ -113,9 +113,14 @@ fn a_full_disk_is_noted_and_the_exporter_goes_on() {
             .any(|name| name.ends_with(".state") || name.ends_with(".tmp")),
         "{names:?}"
     );
+    let polls = upstream.requests("/s").len();
+    upstream.wait_for_requests("/s", polls + 2);
+    assert_eq!(exporter.page().value(WRITABLE), Some(0.0));
     assert_eq!(
-        exporter.log().matches("cache not writable").count(),
-        exporter.log().matches("cache writable again").count() + 1
+        exporter.log().matches("writable").count(),
+        1,
+        "{}",
+        exporter.log()
     );
 }
 

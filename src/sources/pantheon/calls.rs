@@ -188,11 +188,8 @@ impl Caller<'_> {
 
     /// The present session, or a new one where none is left for long.
     fn session(&mut self) -> Result<Session, Failure> {
-        let now_s = self.api.clock.now().as_second();
         if let Some(session) = &self.session
-            && session
-                .expires_at_s
-                .is_none_or(|end| end - now_s > SESSION_MARGIN_S)
+            && session.expires_at_s.is_none_or(|end| self.is_far(end))
         {
             return Ok(session.clone());
         }
@@ -200,6 +197,10 @@ impl Caller<'_> {
         self.login = Some(outcome.as_ref().map(|_| ()).map_err(Failure::clone));
         self.session = outcome.as_ref().ok().cloned();
         outcome
+    }
+
+    fn is_far(&self, end_s: i64) -> bool {
+        end_s.saturating_sub(self.api.clock.now().as_second()) > SESSION_MARGIN_S
     }
 
     /// One attempt, and nothing but 200 is good.
@@ -233,8 +234,11 @@ impl Caller<'_> {
                 Ok(Session {
                     text: Secret::literal(session),
                     user_id,
-                    // A share of a second does not matter.
-                    expires_at_s: expires_at.map(|seconds| seconds as i64),
+                    expires_at_s: expires_at
+                        // A share of a second does not matter.
+                        .map(|seconds| seconds as i64)
+                        // One that ends as it begins tells of clocks that differ: a 401 will say when it has ended.
+                        .filter(|end| self.is_far(*end)),
                 })
             }
             _ => Err(Failure::Shape("no session or no user id".to_owned())),

@@ -324,7 +324,10 @@ fn read_api_base(fields: &mut Fields<'_>) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+    use crate::config::{Config, Listen, Request};
 
     // Contract test 1 (see also the tests of the binary).
     #[test]
@@ -332,6 +335,24 @@ mod tests {
         assert_eq!(split(["a  b\tc\n"].into_iter()), ["a", "b", "c"]);
         assert_eq!(split(["a b", "b\r\na c"].into_iter()), ["a", "b", "c"]);
         assert!(split([" \t\n"].into_iter()).is_empty());
+    }
+
+    #[test]
+    fn the_environment_alone_describes_a_service_that_listens_where_the_original_did() {
+        let load = |variables: &[(&str, &str)]| {
+            let variables = variables
+                .iter()
+                .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+            match Config::load([], variables) {
+                Ok(Request::Run(config)) => config,
+                _ => panic!("a configuration to run"),
+            }
+        };
+        let tokens = (TOKENS_VARIABLE, "some-machine-token");
+        assert_eq!(load(&[tokens]).listen, [Listen::Everywhere(8080)]);
+        assert_eq!(load(&[tokens]).services.len(), 1);
+        let with_port = load(&[tokens, ("METRICS_PORT", "9100")]);
+        assert_eq!(with_port.listen, [Listen::Everywhere(9100)]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::settings::{History, Latest, Names, Tokens};
@@ -42,6 +42,8 @@ struct Api {
     visits: Mutex<BTreeMap<String, i64>>,
     /// What the next requests of traffic get instead.
     troubles: Mutex<Vec<Answer>>,
+    /// How long a session lasts.
+    session_s: AtomicI64,
     is_stopped: AtomicBool,
 }
 
@@ -61,6 +63,7 @@ impl Api {
             sites: Mutex::new((0..sites).map(site_id).collect()),
             visits: Mutex::default(),
             troubles: Mutex::default(),
+            session_s: AtomicI64::new(28 * DAY_S),
             is_stopped: AtomicBool::new(false),
         });
         let served = Arc::clone(&api);
@@ -105,7 +108,8 @@ impl Api {
         let sites = self.sites.lock().unwrap().clone();
         let body = match target.split('?').next().unwrap() {
             "/authorize/machine-token" => {
-                serde_json::json!({"session": "s", "user_id": "u", "expires_at": 9_999_999_999i64})
+                let end_s = self.clock.now().as_second() + self.session_s.load(Ordering::SeqCst);
+                serde_json::json!({"session": "s", "user_id": "u", "expires_at": end_s})
             }
             "/users/u" => serde_json::json!({"email": "ops@example.com"}),
             "/users/u/memberships/organizations" => serde_json::json!([]),
@@ -387,19 +391,26 @@ fn a_503_is_asked_again_after_1_2_4_8_and_16_seconds_and_a_429_after_what_it_ask
     assert_eq!(run.values("pantheon_visits").len(), 28);
 }
 
+fn check_logins(session: Duration, expected_h: &[u64]) {
+    let api = Api::start(1);
+    let session_s = i64::try_from(session.as_secs()).unwrap();
+    api.session_s.store(session_s, Ordering::SeqCst);
+    Run::new(&api, HOUR).until(5 * HOUR);
+    let seen = api.seen.lock().unwrap().clone();
+    let logins = seen
+        .iter()
+        .filter(|seen| seen.target.starts_with("/authorize"));
+    let hours: Vec<u64> = logins.map(|seen| seen.after.as_secs() / 3600).collect();
+    assert_eq!(hours, expected_h, "{session:?}");
+}
+
 #[test]
 fn a_session_is_used_until_five_minutes_before_its_end() {
-    let api = Api::start(1);
-    let mut run = Run::new(&api, HOUR);
-    run.until(5 * HOUR);
-    let logins = || {
-        let seen = api.seen.lock().unwrap().clone();
-        let logins = seen
-            .iter()
-            .filter(|seen| seen.target.starts_with("/authorize"));
-        logins.count()
-    };
-    assert_eq!(logins(), 1);
+    check_logins(28 * 24 * HOUR, &[0]);
+    check_logins(2 * HOUR + 5 * MINUTE, &[0, 2, 4]);
+    check_logins(2 * HOUR + 6 * MINUTE, &[0, 3]);
+    // An end that has passed already is none.
+    check_logins(Duration::ZERO, &[0]);
 }
 
 #[test]

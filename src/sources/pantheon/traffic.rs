@@ -63,7 +63,7 @@ pub(super) enum Taken {
 pub(super) struct Traffic {
     /// By Unix seconds of the day's beginning.
     pub(super) points: BTreeMap<i64, Counts>,
-    /// Whether a short answer has come after the long one.
+    /// Whether a short answer has come after the last long one.
     pub(super) is_refreshed: bool,
     /// Whether a count was ever above zero.
     pub(super) has_had_traffic: bool,
@@ -94,7 +94,7 @@ impl Traffic {
         }
         self.points.extend(points);
         self.forget_old();
-        self.is_refreshed |= !is_long;
+        self.is_refreshed = !is_long;
         Taken::Stored
     }
 

@@ -10,7 +10,9 @@
 
 mod exporter;
 mod fixtures;
+mod pantheon_upstream;
 mod upstream;
 
 mod lifecycle;
 mod page;
+mod pantheon;

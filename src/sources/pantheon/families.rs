@@ -205,6 +205,27 @@ mod tests {
         assert!(v1.iter().all(|(_, label)| *label == "site_id"));
     }
 
+    #[test]
+    fn the_document_has_every_family_with_its_help_and_every_field() {
+        let document = std::fs::read_to_string("docs/sources/pantheon.md").unwrap_or_default();
+        for family in all().iter().chain([&V1_RATIO.meta()]) {
+            let row = document.lines().find(|line| {
+                line.contains(&format!("`{}`", family.name)) && line.contains(family.help)
+            });
+            assert!(row.is_some(), "{}: {}", family.name, family.help);
+            for label in family.labels {
+                assert!(row.is_some_and(|row| row.contains(label)), "{label}");
+            }
+        }
+        for field in super::super::settings::FIELDS {
+            assert!(
+                document.contains(&format!("| `{}` |", field.name)),
+                "{}",
+                field.name
+            );
+        }
+    }
+
     // Contract test 10.
     #[test]
     fn the_ratio_of_v1_is_the_percent_divided_by_100() {

@@ -391,6 +391,21 @@ fn a_503_is_asked_again_after_1_2_4_8_and_16_seconds_and_a_429_after_what_it_ask
     assert_eq!(run.values("pantheon_visits").len(), 28);
 }
 
+#[test]
+fn the_first_poll_logs_in_and_lists_and_an_hour_later_only_lists_and_sites_are_asked_for() {
+    let api = Api::start(3);
+    let mut run = Run::new(&api, HOUR);
+    run.until(4 * MINUTE);
+    let count = || api.seen.lock().unwrap().len();
+    // Login, who-am-i, sites, organisations, and the three sites.
+    assert_eq!(count(), 7);
+    for hour in 1..4 {
+        let before = count();
+        run.until(HOUR * hour + 4 * MINUTE);
+        assert_eq!(count() - before, 5, "hour {hour}");
+    }
+}
+
 fn check_logins(session: Duration, expected_h: &[u64]) {
     let api = Api::start(1);
     let session_s = i64::try_from(session.as_secs()).unwrap();

@@ -660,6 +660,17 @@ fn an_account_whose_upstream_hangs_holds_up_no_other() {
     assert_eq!(shown_sites(&exporter.page()).len(), 1);
 }
 
+#[test]
+fn every_site_is_shown_as_soon_as_its_answer_is_in() {
+    let pantheon = Pantheon::with_sites(sites(0..3));
+    let last = format!("{}/environments", id(2));
+    pantheon.switch(&last, upstream::hang());
+    let exporter = setup("pantheon-publish", &pantheon, &json!({})).start();
+    exporter.wait_for("two sites", |page| shown_sites(page).len() == 2);
+    let polls = "saas_exporter_polls_total{service=\"p\"}";
+    assert_eq!(exporter.page().value(polls), Some(0.0), "the poll goes on");
+}
+
 // Contract test 27.
 #[test]
 fn two_tokens_of_one_user_give_every_series_once() {

@@ -36,7 +36,7 @@ const CLIENT: &str = "terminus-golang";
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     text: Secret,
-    user_id: String,
+    user_id: Secret,
     /// Unix seconds; none if the upstream did not say.
     expires_at_s: Option<i64>,
 }
@@ -233,7 +233,7 @@ impl Caller<'_> {
             (Some(session), Some(user_id)) if !session.is_empty() && !user_id.is_empty() => {
                 Ok(Session {
                     text: Secret::literal(session),
-                    user_id,
+                    user_id: Secret::literal(user_id),
                     expires_at_s: expires_at
                         // A share of a second does not matter.
                         .map(|seconds| seconds as i64)
@@ -252,10 +252,13 @@ impl Caller<'_> {
         decode: &(impl Fn(&mut Answer<'_>) -> Result<T, Failure> + Sync),
     ) -> Result<T, Failure> {
         let environment = self.api.environment;
-        let url = self.url(&question.target(&session.user_id, environment))?;
+        let reveal = |secret: &Secret| {
+            let text = secret.reveal();
+            text.map_err(|cause| Failure::Config(cause.to_string()))
+        };
+        let (text, user_id) = (reveal(&session.text)?, reveal(&session.user_id)?);
+        let url = self.url(&question.target(&user_id, environment))?;
         let shown = question.target("-", environment);
-        let text = session.text.reveal();
-        let text = text.map_err(|cause| Failure::Config(cause.to_string()))?;
         let retry = Retry {
             pauses: PAUSES,
             jitter_share: 0.0,

@@ -429,6 +429,23 @@ fn a_session_is_used_until_five_minutes_before_its_end() {
 }
 
 #[test]
+fn past_the_end_of_a_poll_work_goes_on_only_beside_a_job_that_began_before_it() {
+    let api = Api::start(0);
+    let mut run = Run::new(&api, HOUR);
+    let other = Account::new(Secret::literal("another-token"), "other".to_owned());
+    run.source.accounts.push(other);
+    let end = api.begun + MINUTE;
+    let mut place_of_job = |busy_since: Option<Instant>, now: Instant| {
+        run.source.accounts[0].busy_since = busy_since;
+        run.source.next_job(now, end).map(|(place, _)| place)
+    };
+    assert_eq!(place_of_job(None, api.begun), Some(0));
+    assert_eq!(place_of_job(None, end), None);
+    assert_eq!(place_of_job(Some(api.begun), end), Some(1));
+    assert_eq!(place_of_job(Some(end), end + MINUTE), None);
+}
+
+#[test]
 fn what_was_kept_is_shown_at_once_and_its_history_is_not_fetched_again() {
     let api = Api::start(2);
     let mut first = Run::new(&api, HOUR);

@@ -34,6 +34,10 @@ pub struct List<T>(pub Option<Vec<Item<T>>>);
 #[derive(Debug)]
 pub struct Text(pub Option<String>);
 
+/// A number, or none where something else stood.
+#[derive(Debug)]
+pub struct Number(pub Option<f64>);
+
 /// Whether `true` stood there.
 #[derive(Debug)]
 pub struct Flag(pub bool);
@@ -45,14 +49,20 @@ struct Key<'de>(Cow<'de, str>);
 macro_rules! forget_the_rest {
     ($nothing:expr, $($kind:ident)*) => { $(forget_the_rest!(@ $kind $nothing);)* };
     (@ scalars $nothing:expr) => {
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> { Ok($nothing) }
+        forget_the_rest!(@ bool $nothing);
         forget_the_rest!(@ numbers $nothing);
+        forget_the_rest!(@ null $nothing);
+    };
+    (@ bool $nothing:expr) => {
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> { Ok($nothing) }
+    };
+    (@ null $nothing:expr) => {
+        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
     };
     (@ numbers $nothing:expr) => {
         fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> { Ok($nothing) }
         fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> { Ok($nothing) }
         fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> { Ok($nothing) }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
     };
     (@ text $nothing:expr) => {
         fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> { Ok($nothing) }
@@ -146,6 +156,34 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberVisitor;
+        impl<'de> Visitor<'de> for NumberVisitor {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
+                Ok(Number(Some(number as f64)))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
+                Ok(Number(Some(number as f64)))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
+                Ok(Number(Some(number)))
+            }
+
+            forget_the_rest!(Number(None), bool null text list object);
+        }
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct FlagVisitor;
@@ -160,7 +198,7 @@ impl<'de> Deserialize<'de> for Flag {
                 Ok(Flag(flag))
             }
 
-            forget_the_rest!(Flag(false), numbers text list object);
+            forget_the_rest!(Flag(false), numbers null text list object);
         }
         deserializer.deserialize_any(FlagVisitor)
     }
@@ -238,6 +276,21 @@ mod tests {
             r#"{"name": "a", "name": "b", "na\u006de": "c"}"#,
             thing(Some("c"), false),
         );
+    }
+
+    #[test]
+    fn a_number_is_read_whole_or_broken_and_nothing_else_is_one() {
+        let check = |json: &str, expected: Option<f64>| {
+            let Number(read) = serde_json::from_str(json).expect("valid JSON");
+            assert_eq!(read, expected, "{json}");
+        };
+        check("7", Some(7.0));
+        check("-7", Some(-7.0));
+        check("0.5", Some(0.5));
+        check("1762732800", Some(1_762_732_800.0));
+        for json in ["null", "true", "\"7\"", "[7]", "{\"n\": 7}"] {
+            check(json, None);
+        }
     }
 
     #[test]

@@ -60,20 +60,32 @@ pub struct Fields<'a> {
     values: BTreeMap<String, Value>,
     /// The variables that values came from, by field.
     origins: BTreeMap<String, String>,
-    /// Whether variables may stand in for fields: they describe one service only.
-    may_use_variables: bool,
+    reach: Reach,
     problems: &'a mut Vec<Problem>,
+    warnings: &'a mut Vec<String>,
+}
+
+/// Which variables may stand in for the fields of a service: each describes one service only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// None: there are several services of its type.
+    Nothing,
+    /// Those whose name tells the type: it is the only service of it.
+    OwnNames,
+    /// Those with a name that any program could use, too: it is the only service.
+    AnyName,
 }
 
 impl<'a> Fields<'a> {
-    /// `values` are the fields of service `key` in `file`. Variables may stand in for them if `may_use_variables`.
+    /// `values` are the fields of service `key` in `file`. Variables may stand in for them as far as `reach` says.
     pub fn new(
         file: &'a str,
         key: &'a str,
         given: &'a Given,
         values: BTreeMap<String, Value>,
-        may_use_variables: bool,
+        reach: Reach,
         problems: &'a mut Vec<Problem>,
+        warnings: &'a mut Vec<String>,
     ) -> Fields<'a> {
         let origins = BTreeMap::new();
         Fields {
@@ -82,8 +94,9 @@ impl<'a> Fields<'a> {
             given,
             values,
             origins,
-            may_use_variables,
+            reach,
             problems,
+            warnings,
         }
     }
 
@@ -108,7 +121,7 @@ impl<'a> Fields<'a> {
 
     /// Lets a variable stand in for a field that is not there.
     pub fn or_variable(&mut self, field: &str, variable: &str) {
-        if self.may_use_variables
+        if self.reach != Reach::Nothing
             && !self.is_given(field)
             && let Some(text) = self.given.variable(variable)
         {
@@ -117,9 +130,24 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Like [`Fields::or_variable`], for a variable whose name tells nothing of the type: it counts for the only
+    /// service, and beside others it is ignored with a warning.
+    pub fn or_shared_variable(&mut self, field: &str, variable: &str) {
+        match self.reach {
+            Reach::AnyName => self.or_variable(field, variable),
+            _ if self.given.variable(variable).is_some() => {
+                let place = format!("{}: service {}", self.file, shown(self.key));
+                self.warnings.push(format!(
+                    "{variable} is ignored beside other services; {place} takes \"{field}\""
+                ));
+            }
+            _ => {}
+        }
+    }
+
     /// The variables, for a source that knows them in a form of its own; none when they may not be used.
     pub fn variables(&self) -> Option<&'a Given> {
-        self.may_use_variables.then_some(self.given)
+        (self.reach != Reach::Nothing).then_some(self.given)
     }
 
     /// Whether a field is there, by itself or by a variable.

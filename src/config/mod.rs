@@ -9,7 +9,7 @@ mod secret;
 mod services;
 pub mod settings;
 
-pub use fields::{Field, Fields, Form, parse_duration};
+pub use fields::{Field, Fields, Form, Reach, parse_duration};
 pub use problem::{Problem, shown};
 pub use schema::schema;
 pub use secret::{Secret, Unreadable};
@@ -256,7 +256,7 @@ impl Reader<'_> {
                 Ok(Some(_)) => {
                     let name = kind.name;
                     self.warnings.push(format!(
-                        "the port of {name} in the environment is ignored beside other services"
+                        "beside other services, the port of a process that runs {name} alone is ignored"
                     ));
                 }
                 Err(problem) => self.problems.push(problem),
@@ -290,6 +290,7 @@ impl Reader<'_> {
             self.given,
             defaults,
             &mut self.problems,
+            &mut self.warnings,
         );
         services.sort_by(|a, b| a.key.cmp(&b.key));
         (file, services)

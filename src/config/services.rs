@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::fields::{Field, Fields, Form};
+use super::fields::{Field, Fields, Form, Reach};
 use super::problem::{Problem, did_you_mean, shown};
 use super::settings::Given;
 use crate::fetch::{Roots, UpstreamSettings};
@@ -89,6 +89,7 @@ pub(super) fn read(
     given: &Given,
     defaults: &Defaults,
     problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
 ) -> Vec<Service> {
     let before = problems.len();
     let mut entries = text
@@ -123,9 +124,13 @@ pub(super) fn read(
             file,
             key,
             given,
-            may_use_variables: same_type == 1,
+            reach: match same_type {
+                1 if entries.len() == 1 => Reach::AnyName,
+                1 => Reach::OwnNames,
+                _ => Reach::Nothing,
+            },
         };
-        services.extend(read_service(&place, entry, defaults, problems));
+        services.extend(read_service(&place, entry, defaults, problems, warnings));
     }
     if problems.len() == before {
         check_collisions(file, &services, problems);
@@ -181,7 +186,7 @@ struct Place<'a> {
     file: &'a str,
     key: &'a str,
     given: &'a Given,
-    may_use_variables: bool,
+    reach: Reach,
 }
 
 fn read_service(
@@ -189,12 +194,13 @@ fn read_service(
     entry: &Value,
     defaults: &Defaults,
     problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
 ) -> Option<Service> {
     let Place {
         file,
         key,
         given,
-        may_use_variables,
+        reach,
     } = *place;
     let before = problems.len();
     let values = entry
@@ -203,7 +209,7 @@ fn read_service(
         .unwrap_or_default()
         .into_iter()
         .collect();
-    let mut fields = Fields::new(file, key, given, values, may_use_variables, problems);
+    let mut fields = Fields::new(file, key, given, values, reach, problems, warnings);
     if !entry.is_object() {
         fields.service_problem("is no object; write {\"name\": …, \"url\": …}");
         return None;

@@ -134,6 +134,8 @@ pub struct Request<'a> {
     pub slots: Option<&'a Slots>,
     /// Is told of every attempt.
     pub observe: Option<&'a (dyn Fn(&Attempt<'_>) + Sync)>,
+    /// The address as log lines show it, where its path holds what they must not.
+    pub shown: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
@@ -148,6 +150,7 @@ impl<'a> Request<'a> {
             retry: Retry::NEVER,
             slots: None,
             observe: None,
+            shown: None,
         }
     }
 
@@ -299,7 +302,10 @@ impl Upstream {
                 }
                 (Some(_), RetryAfter::NotPast(_)) => return Err(failure),
             };
-            log::debug!(url:% = request.url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
+            let url = request
+                .shown
+                .map_or_else(|| request.url.to_string(), str::to_owned);
+            log::debug!(url = url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
             if self.clock.pause(pause).is_err() {
                 return Err(failure);
             }

@@ -347,6 +347,19 @@ impl Page {
         self.0.lines().filter(is_of_family).collect()
     }
 
+    /// No line twice: the same series may have several samples, but not at one time.
+    pub fn assert_no_doubles(&self) {
+        let mut seen = std::collections::BTreeSet::new();
+        for line in self.0.lines().filter(|line| !line.starts_with('#')) {
+            let (series, rest) = match line.rsplit_once("} ") {
+                Some((labels, rest)) => (labels, rest),
+                None => line.split_once(' ').unwrap(),
+            };
+            let time = rest.split_once(' ').map(|(_, time)| time);
+            assert!(seen.insert((series, time)), "twice: {line}");
+        }
+    }
+
     /// No series twice, families in one block and sorted, each with HELP and TYPE: what every page must be.
     pub fn assert_well_formed(&self) {
         let mut series = std::collections::BTreeSet::new();

@@ -11,6 +11,7 @@
 
 mod exporter;
 mod fixtures;
+mod pantheon_upstream;
 mod upstream;
 
 mod cache;
@@ -21,6 +22,7 @@ mod misbehaviour;
 mod notifications;
 mod once;
 mod page;
+mod pantheon;
 mod polling;
 mod signals;
 mod tls;

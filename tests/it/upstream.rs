@@ -14,6 +14,9 @@ use flate2::write::GzEncoder;
 pub trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
+/// Stands for every path that has no behaviour of its own.
+pub const ANY_PATH: &str = "*";
+
 /// How a path answers.
 pub type Behaviour = Arc<dyn Fn(&Request, &mut dyn Stream) + Send + Sync>;
 
@@ -120,6 +123,11 @@ impl Upstream {
             .collect()
     }
 
+    /// All requests so far.
+    pub fn all_requests(&self) -> Vec<Request> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
     /// Waits until a path was asked `count` times.
     pub fn wait_for_requests(&self, path: &str, count: usize) -> Vec<Request> {
         wait_until(&format!("{count} requests for {path}"), || {
@@ -144,7 +152,11 @@ fn serve(stream: Box<dyn Stream>, state: &State) {
     };
     let path = request.target.clone();
     state.requests.lock().unwrap().push(request.clone());
-    let behaviour = state.behaviours.lock().unwrap().get(&path).cloned();
+    let behaviour = {
+        let behaviours = state.behaviours.lock().unwrap();
+        let found = behaviours.get(&path).or_else(|| behaviours.get(ANY_PATH));
+        found.cloned()
+    };
     let stream = reader.get_mut();
     match behaviour {
         Some(behaviour) => behaviour(&request, stream.as_mut()),

@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Listen, Mode, Service};
 use crate::fetch::Fetcher;
-use crate::gate::{Door, Limits, Next, Policy};
+use crate::gate::{Counters, Door, Limits, Next, Policy};
 use crate::notify::Notifier;
 use crate::pages::{self, Pages};
 use crate::poller::{self, Rounds, Shared};
@@ -86,7 +86,7 @@ impl Process {
         }
     }
 
-    fn server(&self) -> Server {
+    fn server(&self, gate: Option<Arc<Counters>>) -> Server {
         let Shared {
             snapshot,
             cache,
@@ -97,6 +97,7 @@ impl Process {
             snapshot: Arc::clone(snapshot),
             cache: Arc::clone(cache),
             notifier: notifier.clone(),
+            gate,
             pages: Pages::default(),
         }
     }
@@ -121,11 +122,11 @@ fn serve(config: Config) -> Result<(), Fatal> {
         .map(listen)
         .collect::<Result<Vec<_>, _>>()?;
     let mut process = Process::new(config);
-    let mut server = process.server();
     let door =
         Door::open(listeners, Policy::default(), Limits::default(), give_up).map_err(|cause| {
             format!("cannot serve: {cause}; raise the limits of descriptors and processes")
         })?;
+    let mut server = process.server(Some(door.counters()));
     let stopper = door.stopper();
     stop_on_signal(move || stopper.stop())?;
     let services = std::mem::take(&mut process.services);
@@ -169,7 +170,7 @@ fn poll_once(config: Config) -> Result<(), Fatal> {
         // A worker that panicked has been logged; the others still count.
         let _ = worker.join();
     }
-    let page = process.server().page_of_services();
+    let page = process.server(None).page_of_services();
     let written = textfile::write(&textfile, &page);
     process.finish(POSTS_LIMIT);
     let path = textfile.display();

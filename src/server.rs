@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::cache::Cache;
 use crate::exposition::{self, Blocks, Format};
-use crate::gate::{Answer, Body};
+use crate::gate::{Answer, Body, Counters};
 use crate::landing;
 use crate::model::Families;
 use crate::notify::Notifier;
@@ -38,6 +38,8 @@ pub struct Server {
     pub cache: Arc<Cache>,
     /// For `saas_exporter_notifications_total`.
     pub notifier: Notifier,
+    /// What happened at the gate; none where nothing is served.
+    pub gate: Option<Arc<Counters>>,
     /// What was put together for earlier scrapes.
     pub pages: Pages,
 }
@@ -109,6 +111,9 @@ impl Server {
     fn own(&self) -> Blocks {
         let mut own = Families::default();
         telemetry::add_exporter(&self.cache, &self.notifier, &mut own);
+        if let Some(counters) = &self.gate {
+            telemetry::add_gate(counters, &mut own);
+        }
         Blocks::new(&own.finish())
     }
 

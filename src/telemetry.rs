@@ -4,12 +4,14 @@
 //! those of the process are made at the scrape. Reads /proc, which is no disk.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::cache::Cache;
 use crate::fetch::{KINDS, Upstream};
+use crate::gate::Counters;
 use crate::model::{Families, Family, FamilyMeta};
 use crate::notify::Notifier;
 
@@ -57,6 +59,16 @@ static CACHE_WRITABLE: Family<0> = Family::gauge(
     "saas_exporter_cache_writable",
     "1 if the last write to the cache folder succeeded, else 0.",
     [],
+);
+static REQUESTS_REFUSED: Family<0> = Family::counter(
+    "saas_exporter_gate_requests_refused_total",
+    "Requests to the exporter that the gate refused, being none that a scraper sends.",
+    [],
+);
+static CONNECTIONS_DROPPED: Family<1> = Family::counter(
+    "saas_exporter_gate_connections_dropped_total",
+    "Connections to the exporter that were ended early: evicted for want of room, expired, or not accepted.",
+    ["reason"],
 );
 static CPU_SECONDS: Family<0> = Family::counter(
     "process_cpu_seconds_total",
@@ -111,10 +123,12 @@ pub fn service_families() -> &'static [FamilyMeta] {
 
 /// The families of the process.
 pub fn process_families() -> &'static [FamilyMeta] {
-    static ALL: [FamilyMeta; 11] = [
+    static ALL: [FamilyMeta; 13] = [
         BUILD_INFO.meta(),
         NOTIFICATIONS.meta(),
         CACHE_WRITABLE.meta(),
+        REQUESTS_REFUSED.meta(),
+        CONNECTIONS_DROPPED.meta(),
         CPU_SECONDS.meta(),
         OPEN_FDS.meta(),
         MAX_FDS.meta(),
@@ -199,6 +213,19 @@ pub fn add_exporter(cache: &Cache, notifier: &Notifier, families: &mut Families)
     for (outcome, count) in notifier.outcomes() {
         families.add(&NOTIFICATIONS, [outcome], count as f64);
     }
+}
+
+/// Adds the families about the door for scrapers.
+pub fn add_gate(counters: &Counters, families: &mut Families) {
+    let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    families.add(&REQUESTS_REFUSED, [], value(&counters.refused));
+    families.add(&CONNECTIONS_DROPPED, ["evicted"], value(&counters.evicted));
+    families.add(&CONNECTIONS_DROPPED, ["expired"], value(&counters.expired));
+    families.add(
+        &CONNECTIONS_DROPPED,
+        ["not_accepted"],
+        value(&counters.accept_failures),
+    );
 }
 
 /// Adds the `process_*` families; what the system does not tell is left out.

@@ -399,6 +399,7 @@ fn failures() -> Vec<Failure> {
         Failure::BodyCut(detail()),
         Failure::Json(detail()),
         Failure::Shape(detail()),
+        Failure::Refused(detail()),
         Failure::Config(detail()),
         Failure::Internal(detail()),
     ]

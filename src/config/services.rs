@@ -88,6 +88,7 @@ pub(super) fn read(
     text: Option<&str>,
     given: &Given,
     defaults: &Defaults,
+    warnings: &mut Vec<String>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Service> {
     let before = problems.len();
@@ -95,7 +96,14 @@ pub(super) fn read(
         .map(|text| read_entries(file, text, problems))
         .unwrap_or_default();
     if problems.len() == before {
-        entries.extend(of_environment(&entries, given));
+        let described = of_environment(&entries, given);
+        for (key, _) in &described {
+            warnings.push(format!(
+                "service {} is in the environment alone: its variables are set, and no entry of {file} has that type",
+                shown(key)
+            ));
+        }
+        entries.extend(described);
     }
     let mut services = Vec::new();
     let mut keys = BTreeSet::new();

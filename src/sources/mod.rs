@@ -80,6 +80,10 @@ pub trait SourceSettings: fmt::Debug + Send + Sync {
     fn usual(&self) -> Usual {
         Usual::default()
     }
+    /// Whether the program that it replaces was told to log for developers; the process's own settings win.
+    fn wants_debug_log(&self) -> bool {
+        false
+    }
     /// Makes the source.
     fn build(&self, parts: Parts) -> Box<dyn Source>;
 }

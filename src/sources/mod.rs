@@ -4,6 +4,7 @@
 //! failure, how its state is kept and shown is written once, in [`crate::poller`]. To add one: write its file, add
 //! its row to [`SOURCES`], its document under docs/sources and a golden file.
 
+pub mod spacelift;
 pub mod statuspage;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use crate::model::{Families, FamilyMeta, StaticLabels};
 use crate::notify::Notifier;
 
 /// Every source, by its name in services.json.
-pub static SOURCES: &[SourceKind] = &[statuspage::KIND];
+pub static SOURCES: &[SourceKind] = &[statuspage::KIND, spacelift::KIND];
 
 /// A row of the table of sources.
 #[derive(Debug)]

@@ -11,6 +11,7 @@
 
 mod exporter;
 mod fixtures;
+mod spacelift_upstream;
 mod upstream;
 
 mod cache;
@@ -23,4 +24,6 @@ mod once;
 mod page;
 mod polling;
 mod signals;
+mod spacelift;
+mod spacelift_configuration;
 mod tls;

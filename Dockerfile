@@ -13,7 +13,7 @@ RUN mkdir src \
     && cargo build --release --locked --target "$(rustc --print host-tuple)"
 
 # The program. Its files may be older than what was built above, so cargo is told that they are new.
-COPY services.json.example ./
+COPY services.json.example build.rs ./
 COPY src src
 ARG REVISION=unknown
 RUN touch src/lib.rs src/main.rs \

@@ -34,9 +34,13 @@ pub struct List<T>(pub Option<Vec<Item<T>>>);
 #[derive(Debug)]
 pub struct Text(pub Option<String>);
 
-/// A number, or none where something else stood.
+/// A finite number, also one that stands there as a text, or none where something else stood.
 #[derive(Debug)]
-pub struct Number(pub Option<f64>);
+pub struct Numeral(pub Option<f64>);
+
+/// The items of a list of texts, or none where no list stood. An item is none where it is no text.
+#[derive(Debug)]
+pub struct Texts(pub Option<Vec<Text>>);
 
 /// Whether `true` stood there.
 #[derive(Debug)]
@@ -49,12 +53,12 @@ struct Key<'de>(Cow<'de, str>);
 macro_rules! forget_the_rest {
     ($nothing:expr, $($kind:ident)*) => { $(forget_the_rest!(@ $kind $nothing);)* };
     (@ scalars $nothing:expr) => {
-        forget_the_rest!(@ bool $nothing);
+        forget_the_rest!(@ no_number $nothing);
         forget_the_rest!(@ numbers $nothing);
-        forget_the_rest!(@ null $nothing);
     };
-    (@ bool $nothing:expr) => {
+    (@ no_number $nothing:expr) => {
         fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> { Ok($nothing) }
+        forget_the_rest!(@ null $nothing);
     };
     (@ null $nothing:expr) => {
         fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
@@ -120,12 +124,7 @@ impl<'de, T: FromFields> Deserialize<'de> for List<T> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut items = Vec::new();
                 while let Some(item) = list.next_element()? {
-                    if items.len() == ITEM_LIMIT {
-                        return Err(serde::de::Error::custom(format_args!(
-                            "a list of more than {ITEM_LIMIT} items"
-                        )));
-                    }
-                    items.push(item);
+                    push_bounded(&mut items, item)?;
                 }
                 Ok(List(Some(items)))
             }
@@ -156,31 +155,60 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-impl<'de> Deserialize<'de> for Number {
+impl<'de> Deserialize<'de> for Numeral {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberVisitor;
-        impl<'de> Visitor<'de> for NumberVisitor {
-            type Value = Number;
+        struct NumeralVisitor;
+        impl<'de> Visitor<'de> for NumeralVisitor {
+            type Value = Numeral;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("anything")
             }
 
-            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
-                Ok(Number(Some(number as f64)))
+            fn visit_i64<E>(self, number: i64) -> Result<Numeral, E> {
+                Ok(Numeral(Some(number as f64)))
             }
 
-            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
-                Ok(Number(Some(number as f64)))
+            fn visit_u64<E>(self, number: u64) -> Result<Numeral, E> {
+                Ok(Numeral(Some(number as f64)))
             }
 
-            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
-                Ok(Number(Some(number)))
+            fn visit_f64<E>(self, number: f64) -> Result<Numeral, E> {
+                Ok(Numeral(Some(number).filter(|number| number.is_finite())))
             }
 
-            forget_the_rest!(Number(None), bool null text list object);
+            fn visit_str<E>(self, text: &str) -> Result<Numeral, E> {
+                let number = text.trim().parse::<f64>().ok();
+                Ok(Numeral(number.filter(|number| number.is_finite())))
+            }
+
+            forget_the_rest!(Numeral(None), no_number list object);
         }
-        deserializer.deserialize_any(NumberVisitor)
+        deserializer.deserialize_any(NumeralVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    push_bounded(&mut items, item)?;
+                }
+                Ok(Texts(Some(items)))
+            }
+
+            forget_the_rest!(Texts(None), scalars text object);
+        }
+        deserializer.deserialize_any(TextsVisitor)
     }
 }
 
@@ -202,6 +230,17 @@ impl<'de> Deserialize<'de> for Flag {
         }
         deserializer.deserialize_any(FlagVisitor)
     }
+}
+
+/// Adds an item to a list, up to the limit.
+fn push_bounded<T, E: serde::de::Error>(items: &mut Vec<T>, item: T) -> Result<(), E> {
+    if items.len() == ITEM_LIMIT {
+        return Err(E::custom(format_args!(
+            "a list of more than {ITEM_LIMIT} items"
+        )));
+    }
+    items.push(item);
+    Ok(())
 }
 
 impl<'de> Deserialize<'de> for Key<'de> {
@@ -279,21 +318,6 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_read_whole_or_broken_and_nothing_else_is_one() {
-        let check = |json: &str, expected: Option<f64>| {
-            let Number(read) = serde_json::from_str(json).expect("valid JSON");
-            assert_eq!(read, expected, "{json}");
-        };
-        check("7", Some(7.0));
-        check("-7", Some(-7.0));
-        check("0.5", Some(0.5));
-        check("1762732800", Some(1_762_732_800.0));
-        for json in ["null", "true", "\"7\"", "[7]", "{\"n\": 7}"] {
-            check(json, None);
-        }
-    }
-
-    #[test]
     fn what_is_no_object_is_no_item() {
         for json in [
             "null",
@@ -319,6 +343,33 @@ mod tests {
             .map(|Item(item)| item.and_then(|thing| thing.name))
             .collect();
         assert_eq!(names, [Some("a".to_owned()), None, Some("b".to_owned())]);
+    }
+
+    fn check_number(json: &str, expected: Option<f64>) {
+        let Numeral(read) = serde_json::from_str(json).expect("valid JSON");
+        assert_eq!(read, expected, "{json}");
+    }
+
+    #[test]
+    fn a_number_may_stand_there_as_a_text() {
+        check_number("7", Some(7.0));
+        check_number("-1.5", Some(-1.5));
+        check_number("\" 187000000000 \"", Some(187_000_000_000.0));
+        check_number("\"NaN\"", None);
+        check_number("\"inf\"", None);
+        check_number("\"many\"", None);
+        for json in ["null", "true", "[1]", "{\"x\": 1}"] {
+            check_number(json, None);
+        }
+    }
+
+    #[test]
+    fn a_text_in_a_list_that_is_none_costs_no_other() {
+        let Texts(texts) = serde_json::from_str(r#"["a", 1, null, "b"]"#).expect("valid JSON");
+        let texts: Vec<_> = texts.into_iter().flatten().map(|Text(text)| text).collect();
+        assert_eq!(texts, [Some("a".into()), None, None, Some("b".into())]);
+        let Texts(none) = serde_json::from_str("\"a\"").expect("valid JSON");
+        assert!(none.is_none());
     }
 
     #[test]

@@ -53,6 +53,12 @@ pub const REVISION: &str = match option_env!("SAAS_EXPORTER_REVISION") {
     None => "unknown",
 };
 
+/// The compiler that built it, such as `rustc-1.88.0`, where the build says so.
+pub const COMPILER: &str = match option_env!("SAAS_EXPORTER_COMPILER") {
+    Some(compiler) => compiler,
+    None => "rustc",
+};
+
 /// How it introduces itself to upstreams.
 pub const USER_AGENT: &str = concat!(
     "saas-exporter/",

@@ -160,6 +160,7 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
         ),
     };
     let (services_file, services) = reader.services(&defaults);
+    let log = reader.log(&services);
     let config = Config {
         mode: reader.mode(),
         listen: reader.listen(&services),
@@ -176,7 +177,7 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
             |text| Ok(text.into()),
         ),
         slack_webhook: reader.slack_webhook(),
-        log: reader.log(),
+        log,
         warnings: reader.warnings,
     };
     if reader.problems.is_empty() {
@@ -256,7 +257,7 @@ impl Reader<'_> {
                 Ok(Some(_)) => {
                     let name = kind.name;
                     self.warnings.push(format!(
-                        "beside other services, the port of a process that runs {name} alone is ignored"
+                        "beside other services the listen address of {name}'s own exporter is not used; set METRICS_PORT or --web.listen-address"
                     ));
                 }
                 Err(problem) => self.problems.push(problem),
@@ -289,8 +290,8 @@ impl Reader<'_> {
             text.as_deref(),
             self.given,
             defaults,
-            &mut self.problems,
             &mut self.warnings,
+            &mut self.problems,
         );
         services.sort_by(|a, b| a.key.cmp(&b.key));
         (file, services)
@@ -402,8 +403,16 @@ impl Reader<'_> {
         }
     }
 
-    fn log(&mut self) -> LogSettings {
-        let level = self.value(&settings::LOG_LEVEL, log::LevelFilter::Info, |text| {
+    /// What is logged: as set, else as the programs that the services replace were told.
+    fn log(&mut self, services: &[Service]) -> LogSettings {
+        let usual = match services
+            .iter()
+            .any(|service| service.settings.wants_debug_log())
+        {
+            true => log::LevelFilter::Debug,
+            false => log::LevelFilter::Info,
+        };
+        let level = self.value(&settings::LOG_LEVEL, usual, |text| {
             let words = "is none of error, warn, info, debug, trace";
             text.parse()
                 .ok()

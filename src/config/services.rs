@@ -88,15 +88,22 @@ pub(super) fn read(
     text: Option<&str>,
     given: &Given,
     defaults: &Defaults,
-    problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
 ) -> Vec<Service> {
     let before = problems.len();
     let mut entries = text
         .map(|text| read_entries(file, text, problems))
         .unwrap_or_default();
     if problems.len() == before {
-        entries.extend(of_environment(&entries, given));
+        let described = of_environment(&entries, given);
+        for (key, _) in &described {
+            warnings.push(format!(
+                "service {} is in the environment alone: its variables are set, and no entry of {file} has that type",
+                shown(key)
+            ));
+        }
+        entries.extend(described);
     }
     let mut services = Vec::new();
     let mut keys = BTreeSet::new();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::problem::{Problem, did_you_mean, shown};
 
@@ -94,7 +94,7 @@ pub enum Ask {
 }
 
 /// The values as given, before they are understood.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Given {
     flags: BTreeMap<&'static str, String>,
     variables: BTreeMap<String, String>,
@@ -114,6 +114,16 @@ impl Value<'_> {
     pub fn problem(&self, what: &str) -> Problem {
         let text = shown(self.text);
         Problem::new(format!("{}={}: {what}", self.name, text.trim_matches('"')))
+    }
+}
+
+/// The names alone: some of the values are secrets.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given")
+            .field("flags", &self.flags.keys())
+            .field("variables", &self.variables.keys())
+            .finish()
     }
 }
 
@@ -334,6 +344,16 @@ mod tests {
                 .get(&LISTEN_ADDRESS)
                 .map(|value| value.text.to_owned()),
             Some(":1,:2".to_owned())
+        );
+    }
+
+    #[test]
+    fn debug_output_shows_names_and_no_value() {
+        let (_, given, _) = read(&["--log.level=trace"], &[("API_KEY", "hunter2")]);
+        let shown = format!("{given:?}");
+        assert!(
+            shown.contains("API_KEY") && !shown.contains("hunter2"),
+            "{shown}"
         );
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Every failure kind, in the order of the documentation; each is a series of
 /// `saas_exporter_poll_failures_total` from the start.
-pub const KINDS: [&str; 16] = [
+pub const KINDS: [&str; 17] = [
     "dns",
     "connect",
     "tls",
@@ -22,6 +22,7 @@ pub const KINDS: [&str; 16] = [
     "body",
     "json",
     "shape",
+    "refused",
     "config",
     "internal",
 ];
@@ -64,6 +65,8 @@ pub enum Failure {
     Json(String),
     /// JSON of another form than expected.
     Shape(String),
+    /// A well-formed answer in which the upstream says, whatever the status, that it did not do what was asked.
+    Refused(String),
     /// A secret or header that the configuration names cannot be had.
     Config(String),
     /// A defect or an exhausted resource of ours.
@@ -90,6 +93,7 @@ impl Failure {
             Failure::BodyCut(_) | Failure::BodyUnreadable(_) => "body",
             Failure::Json(_) => "json",
             Failure::Shape(_) => "shape",
+            Failure::Refused(_) => "refused",
             Failure::Config(_) => "config",
             Failure::Internal(_) => "internal",
         }
@@ -110,7 +114,7 @@ impl Failure {
                 "check \"url\" in services.json: the page may have moved to another product"
             }
             "http_auth" => {
-                "the page is private or blocks programs; give what it asks for with \"headers\""
+                "the upstream wants another key, or more rights for it; give what a private page asks for with \"headers\""
             }
             "http_429" => "the upstream limits requests; raise the interval",
             "http_4xx" => "the upstream refuses the request; open the URL in a browser",
@@ -126,6 +130,7 @@ impl Failure {
             "shape" => {
                 "the page has changed its form or product; check \"url\" and \"type\" in services.json"
             }
+            "refused" => "read what the upstream says; check the key and its rights",
             "config" => "check the file or variable that the configuration names",
             _ => "this is a defect or a lack of resources here; see the log, please report it",
         }
@@ -183,6 +188,7 @@ impl fmt::Display for Failure {
             Failure::BodyUnreadable(detail) => write!(f, "the answer cannot be decoded: {detail}"),
             Failure::Json(detail) => write!(f, "the answer is no JSON: {detail}"),
             Failure::Shape(detail) => write!(f, "the answer is not of the expected form: {detail}"),
+            Failure::Refused(detail) => write!(f, "the upstream refuses: {detail}"),
             Failure::Config(detail) => {
                 write!(f, "the configuration cannot be carried out: {detail}")
             }

@@ -5,6 +5,7 @@
 //! its row to [`SOURCES`], its document under docs/sources and a golden file.
 
 pub mod pantheon;
+pub mod spacelift;
 pub mod statuspage;
 
 use std::fmt;
@@ -24,7 +25,7 @@ use crate::model::{Families, FamilyMeta, StaticLabels};
 use crate::notify::Notifier;
 
 /// Every source, by its name in services.json.
-pub static SOURCES: &[SourceKind] = &[statuspage::KIND, pantheon::KIND];
+pub static SOURCES: &[SourceKind] = &[statuspage::KIND, spacelift::KIND, pantheon::KIND];
 
 /// A row of the table of sources.
 #[derive(Debug)]
@@ -80,6 +81,10 @@ pub trait SourceSettings: fmt::Debug + Send + Sync {
     /// What stands for the fields that every service may have where they are not given.
     fn usual(&self) -> Usual {
         Usual::default()
+    }
+    /// Whether the program that it replaces was told to log for developers; the process's own settings win.
+    fn wants_debug_log(&self) -> bool {
+        false
     }
     /// Makes the source.
     fn build(&self, parts: Parts) -> Box<dyn Source>;

@@ -77,6 +77,17 @@ fn the_schema_accepts_the_shipped_services_and_refuses_mistakes() {
     );
     check(json!({"a": []}), false);
     check(json!({}), false);
+    let account = json!({
+        "type": "spacelift", "api_endpoint": "https://acme.app.spacelift.io", "api_key_id": "x", "api_key_secret": "y",
+        "collectors": {"usage": false}, "details_max_pages": 7, "space_label": "id", "stack_details": true,
+    });
+    check(json!({"a": account}), true);
+    let mut mistake = account.clone();
+    mistake["collectors"]["usages"] = true.into();
+    check(json!({"a": mistake}), false);
+    let mut mistake = account;
+    mistake["details_max_pages"] = 0.into();
+    check(json!({"a": mistake}), false);
 }
 
 #[test]
@@ -347,6 +358,8 @@ fn unit(name: &str) -> &'static str {
         ("_timestamp_seconds", "Unix seconds"),
         ("_start_time_seconds", "Unix seconds"),
         ("_timestamp", "Unix milliseconds"),
+        ("_run_duration", "nanoseconds"),
+        ("_scrape_duration", "seconds"),
         ("_seconds", "seconds"),
         ("_seconds_total", "seconds"),
         ("_bytes", "bytes"),
@@ -403,6 +416,7 @@ fn failures() -> Vec<Failure> {
         Failure::BodyCut(detail()),
         Failure::Json(detail()),
         Failure::Shape(detail()),
+        Failure::Refused(detail()),
         Failure::Config(detail()),
         Failure::Internal(detail()),
     ]
@@ -477,7 +491,7 @@ fn documents() -> Vec<PathBuf> {
 fn metric_names(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     let is_ours = |word: &&str| {
-        ["statuspage_", "saas_exporter_", "process_"]
+        ["statuspage_", "spacelift_", "saas_exporter_", "process_"]
             .iter()
             .any(|begin| word.starts_with(begin) && word != begin)
     };
@@ -566,6 +580,8 @@ fn accepts(schema: &Value, value: &Value) -> bool {
                 "object" => value.is_object(),
                 "string" => value.is_string(),
                 "number" => value.is_number(),
+                "integer" => value.is_i64(),
+                "boolean" => value.is_boolean(),
                 other => panic!("type {other} is not understood here"),
             },
             "required" => names(rule).all(|name| value.get(name).is_some() || !value.is_object()),
@@ -578,6 +594,12 @@ fn accepts(schema: &Value, value: &Value) -> bool {
             "exclusiveMinimum" => value
                 .as_f64()
                 .is_none_or(|number| number > rule.as_f64().unwrap()),
+            "minimum" => value
+                .as_f64()
+                .is_none_or(|number| number >= rule.as_f64().unwrap()),
+            "maximum" => value
+                .as_f64()
+                .is_none_or(|number| number <= rule.as_f64().unwrap()),
             "pattern" => value
                 .as_str()
                 .is_none_or(|text| fits(rule.as_str().unwrap(), text)),

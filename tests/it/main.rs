@@ -12,6 +12,7 @@
 mod exporter;
 mod fixtures;
 mod pantheon_upstream;
+mod spacelift_upstream;
 mod upstream;
 
 mod cache;
@@ -25,4 +26,6 @@ mod page;
 mod pantheon;
 mod polling;
 mod signals;
+mod spacelift;
+mod spacelift_configuration;
 mod tls;

@@ -13,7 +13,7 @@ use crate::fixtures;
 use crate::upstream::{self, Stream, Upstream};
 
 /// A certificate authority as PEM, and an upstream at https://localhost that it vouches for.
-fn secure_upstream() -> (String, Upstream) {
+pub fn secure_upstream() -> (String, Upstream) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

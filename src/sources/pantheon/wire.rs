@@ -5,7 +5,7 @@
 use serde::de::MapAccess;
 
 use crate::fetch::{Body, Failure};
-use crate::lenient::{FromFields, Item, List, Number, Text};
+use crate::lenient::{FromFields, Item, List, Numeral, Text};
 
 /// The answer to a login.
 #[derive(Debug, Default)]
@@ -171,7 +171,7 @@ macro_rules! from_fields {
 from_fields!(Login {
     session: Text,
     user_id: Text,
-    expires_at: Number
+    expires_at: Numeral
 });
 from_fields!(User { email: Text });
 from_fields!(Resolved { id: Text });
@@ -185,11 +185,11 @@ from_fields!(OrganisationEntry { id: Text, organization: Item<OrganisationObject
 from_fields!(OrganisationObject { id: Text, profile: Item<Profile> });
 from_fields!(Profile { name: Text });
 from_fields!(Day {
-    timestamp: Number,
-    visits: Number,
-    pages_served: Number,
-    cache_hits: Number,
-    cache_misses: Number,
+    timestamp: Numeral,
+    visits: Numeral,
+    pages_served: Numeral,
+    cache_hits: Numeral,
+    cache_misses: Numeral,
 });
 
 impl FromFields for Traffic {

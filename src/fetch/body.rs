@@ -1,9 +1,10 @@
 //! The body of an answer: its beginning as it is, the rest compressed, all of it bounded.
 //!
 //! Most answers are whole in the beginning and are parsed there. The rest of a larger one is packed while it arrives,
-//! so that an answer that turns out to be too large, or a bomb, has taken little memory by then.
+//! so that an answer that turns out to be too large, or a bomb, has taken little memory by then; only one that is legal
+//! is unpacked, to be parsed.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::time::Instant;
 
 use flate2::Compression;
@@ -77,8 +78,10 @@ impl Body {
         let parsed = if self.packed_rest.is_empty() {
             serde_json::from_slice(head)
         } else {
-            let rest = DeflateDecoder::new(self.packed_rest.as_slice());
-            serde_json::from_reader(BufReader::new(head.chain(rest)))
+            let mut whole = head.to_vec();
+            // Our own bytes, packed above: they unpack.
+            let _ = DeflateDecoder::new(self.packed_rest.as_slice()).read_to_end(&mut whole);
+            serde_json::from_slice(&whole)
         };
         parsed.map_err(|cause| Failure::Json(cause.to_string()))
     }

@@ -18,6 +18,7 @@ pub use failure::{Failure, KINDS};
 pub use proxy::Proxies;
 pub use slots::Slots;
 pub use trust::Roots;
+use trust::roots_in_turn;
 pub use url::{BadUrl, Url};
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response, header};
-use ureq::tls::TlsConfig;
+use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::clock::{Clock, jitter};
 use crate::config::Secret;
@@ -50,30 +51,38 @@ pub struct Fetcher {
     /// Instead of the built-in trust roots, from `SSL_CERT_FILE`.
     roots: Option<Roots>,
     /// For every service without a `ca_file` of its own.
-    agent: Agent,
+    agents: Vec<Agent>,
 }
 
 impl Fetcher {
     /// `concurrency` requests may be under way at once.
     pub fn new(concurrency: usize, proxies: Proxies, roots: Option<Roots>) -> Fetcher {
-        let agent = agent(roots.as_ref(), None);
+        let agents = agents(roots.as_ref(), None);
         Fetcher {
             slots: Slots::new(concurrency),
             proxies,
             roots,
-            agent,
+            agents,
         }
     }
 
-    fn agent_with(&self, ca: Option<&Roots>) -> Agent {
+    /// The clients for a service: those of the process, or its own beside them.
+    fn agents(&self, ca: Option<&Roots>) -> Vec<Agent> {
         match ca {
-            None => self.agent.clone(),
-            Some(added) => agent(self.roots.as_ref(), Some(added)),
+            None => self.agents.clone(),
+            Some(_) => agents(self.roots.as_ref(), ca),
         }
     }
 }
 
-fn agent(replaced: Option<&Roots>, added: Option<&Roots>) -> Agent {
+fn agents(replaced: Option<&Roots>, added: Option<&Roots>) -> Vec<Agent> {
+    roots_in_turn(replaced, added)
+        .into_iter()
+        .map(agent)
+        .collect()
+}
+
+fn agent(roots: RootCerts) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         // Redirects are followed here, hop by hop, so that a secret header never reaches another host.
@@ -85,11 +94,7 @@ fn agent(replaced: Option<&Roots>, added: Option<&Roots>) -> Agent {
         .input_buffer_size(BUFFER_BYTES)
         .output_buffer_size(BUFFER_BYTES)
         .user_agent(crate::USER_AGENT)
-        .tls_config(
-            TlsConfig::builder()
-                .root_certs(trust::root_certs(replaced, added))
-                .build(),
-        )
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .build()
         .new_agent()
 }
@@ -98,7 +103,8 @@ fn agent(replaced: Option<&Roots>, added: Option<&Roots>) -> Agent {
 pub struct Upstream {
     fetcher: Arc<Fetcher>,
     clock: Arc<dyn Clock>,
-    agent: Agent,
+    /// Tried one after the other until one trusts the upstream.
+    agents: Vec<Agent>,
     timeout: Duration,
     headers: Vec<(String, Secret)>,
     /// Guards the number of requests by the label `code`.
@@ -265,7 +271,7 @@ impl Upstream {
         settings: &UpstreamSettings,
     ) -> Upstream {
         Upstream {
-            agent: fetcher.agent_with(settings.ca.as_ref()),
+            agents: fetcher.agents(settings.ca.as_ref()),
             fetcher,
             clock,
             timeout: settings.timeout,
@@ -379,9 +385,8 @@ impl Upstream {
     ) -> Result<Response<ureq::Body>, Failure> {
         let mut url = request.url.clone();
         for _ in 0..=REDIRECT_LIMIT {
-            let left = self.timeout.saturating_sub(started.elapsed());
             let response = self
-                .call(request, &url, left)
+                .call(request, &url, started)
                 .inspect_err(|_| self.count("error".to_owned()))?;
             let status = response.status().as_u16();
             self.count(status.to_string());
@@ -402,64 +407,76 @@ impl Upstream {
         )))
     }
 
+    /// One hop: asks with the trust of the first client, and with the next one's if the upstream is not trusted.
     fn call(
         &self,
         request: &Request<'_>,
         url: &Url,
-        timeout: Duration,
+        started: Instant,
     ) -> Result<Response<ureq::Body>, Failure> {
-        if timeout.is_zero() {
-            return Err(Failure::Timeout {
-                phase: "the end of the redirects",
-                limit: self.timeout,
-            });
-        }
-        let mut builder = match request.body {
-            None => ureq::http::Request::get(url.uri()),
-            Some(_) => ureq::http::Request::post(url.uri()),
-        };
-        for (name, value) in &request.headers {
-            builder = builder.header(*name, value);
-        }
-        // A header of the service may be a key: it is for the host of the configured URL alone.
-        if url.origin() == request.url.origin() {
-            for (name, value) in &self.headers {
-                builder = builder.header(
-                    name.as_str(),
-                    value
-                        .reveal()
-                        .map_err(|cause| Failure::Config(cause.to_string()))?,
-                );
+        let mut outcome = Err(Failure::Internal("no client to ask with".to_owned()));
+        for agent in &self.agents {
+            let left = self.timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                let phase = "the end of the redirects";
+                return Err(Failure::Timeout {
+                    phase,
+                    limit: self.timeout,
+                });
+            }
+            outcome = self.call_with(agent, request, url, left);
+            if !matches!(outcome, Err(Failure::Tls(_))) {
+                break;
             }
         }
+        outcome
+    }
+
+    fn call_with(
+        &self,
+        agent: &Agent,
+        request: &Request<'_>,
+        url: &Url,
+        timeout: Duration,
+    ) -> Result<Response<ureq::Body>, Failure> {
+        let head = self.head(request, url)?;
+        let proxy = self.fetcher.proxies.choose(url).cloned();
         // The cause is not shown: it could hold the value.
         let unsendable =
             |_| Failure::Config("a header holds characters that cannot be sent".to_owned());
-        let proxy = self.fetcher.proxies.choose(url).cloned();
         let sent = match &request.body {
-            None => self.run(builder.body(()).map_err(unsendable)?, timeout, proxy),
-            Some(body) => self.run(
-                builder.body(body.as_slice()).map_err(unsendable)?,
-                timeout,
-                proxy,
-            ),
+            None => run(agent, head.body(()).map_err(unsendable)?, timeout, proxy),
+            Some(body) => {
+                let body = head.body(body.as_slice()).map_err(unsendable)?;
+                run(agent, body, timeout, proxy)
+            }
         };
         sent.map_err(|cause| self.failure(&cause))
     }
 
-    fn run(
+    /// Method, address and headers.
+    fn head(
         &self,
-        request: ureq::http::Request<impl ureq::AsSendBody>,
-        timeout: Duration,
-        proxy: Option<ureq::Proxy>,
-    ) -> Result<Response<ureq::Body>, ureq::Error> {
-        let request = self
-            .agent
-            .configure_request(request)
-            .timeout_global(Some(timeout))
-            .proxy(proxy)
-            .build();
-        self.agent.run(request)
+        request: &Request<'_>,
+        url: &Url,
+    ) -> Result<ureq::http::request::Builder, Failure> {
+        let mut head = match request.body {
+            None => ureq::http::Request::get(url.uri()),
+            Some(_) => ureq::http::Request::post(url.uri()),
+        };
+        for (name, value) in &request.headers {
+            head = head.header(*name, value);
+        }
+        // A header of the service may be a key: it is for the host of the configured URL alone.
+        if url.origin() == request.url.origin() {
+            for (name, value) in &self.headers {
+                let value = value
+                    .reveal()
+                    .map_err(|cause| Failure::Config(cause.to_string()))?;
+                head = head.header(name.as_str(), value);
+            }
+        }
+        Ok(head)
     }
 
     fn body_failure(&self, unread: Unread) -> Failure {
@@ -514,6 +531,20 @@ impl Upstream {
             other => Failure::Connect(other.to_string()),
         }
     }
+}
+
+fn run(
+    agent: &Agent,
+    request: ureq::http::Request<impl ureq::AsSendBody>,
+    timeout: Duration,
+    proxy: Option<ureq::Proxy>,
+) -> Result<Response<ureq::Body>, ureq::Error> {
+    let request = agent
+        .configure_request(request)
+        .timeout_global(Some(timeout))
+        .proxy(proxy)
+        .build();
+    agent.run(request)
 }
 
 /// The size that the answer announces; none for a compressed one.

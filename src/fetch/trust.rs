@@ -35,22 +35,21 @@ impl Roots {
     }
 }
 
-/// The roots for one service: `replaced` instead of the built-in ones, `added` beside them.
-pub(super) fn root_certs(replaced: Option<&Roots>, added: Option<&Roots>) -> RootCerts {
+/// The roots of one service, to be tried one after the other: a host is trusted if any of them vouches for it.
+///
+/// `replaced` stands instead of the built-in roots, `added` beside them. A handshake that fails sends no request, so
+/// the second try costs a connection and nothing else; the built-in roots exist only in a form that no certificate can
+/// be added to.
+pub(super) fn roots_in_turn(replaced: Option<&Roots>, added: Option<&Roots>) -> Vec<RootCerts> {
+    let specific =
+        |certificates: Vec<Certificate<'static>>| RootCerts::Specific(Arc::new(certificates));
     match (replaced, added) {
-        (None, None) => RootCerts::WebPki,
-        (Some(roots), None) => RootCerts::Specific(Arc::clone(&roots.0)),
-        (replaced, Some(added)) => {
-            let mut certificates = match replaced {
-                Some(roots) => roots.0.to_vec(),
-                None => webpki_root_certs::TLS_SERVER_ROOT_CERTS
-                    .iter()
-                    .map(|der| Certificate::from_der(der))
-                    .collect(),
-            };
-            certificates.extend(added.0.iter().cloned());
-            RootCerts::Specific(Arc::new(certificates))
-        }
+        (None, None) => vec![RootCerts::WebPki],
+        (Some(roots), None) => vec![RootCerts::Specific(Arc::clone(&roots.0))],
+        (None, Some(added)) => vec![RootCerts::Specific(Arc::clone(&added.0)), RootCerts::WebPki],
+        (Some(roots), Some(added)) => vec![specific(
+            roots.0.iter().chain(added.0.iter()).cloned().collect(),
+        )],
     }
 }
 

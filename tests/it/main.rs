@@ -13,9 +13,11 @@ mod exporter;
 mod fixtures;
 mod upstream;
 
+mod attacks;
 mod cache;
 mod configuration;
 mod documents;
+mod gate;
 mod lifecycle;
 mod misbehaviour;
 mod notifications;

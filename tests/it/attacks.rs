@@ -66,6 +66,11 @@ fn repeat(time: Duration, mut act: impl FnMut()) {
     }
 }
 
+/// Polls every second; the upstream's answer is another every time.
+fn polling(setup: Setup) -> Setup {
+    setup.with("CHECK_INTERVAL_MINUTES", "1s")
+}
+
 /// The status of an answer that is whole; "-" for none.
 fn status_of(answer: &str) -> &str {
     let Some((head, body)) = answer.split_once("\r\n\r\n") else {
@@ -116,13 +121,26 @@ fn two_thousand_silent_connections_keep_nobody_out() {
 }
 
 #[test]
-fn five_hundred_slow_clients_do_not_exhaust_64_descriptors() {
-    let limited = |setup: Setup| setup.after_shell("ulimit -n 64");
-    Victim::start_with(USUAL_SERVICES, limited).survives(&USUAL, |victim| {
+fn five_hundred_slow_clients_leave_polls_some_of_64_descriptors() {
+    // Given
+    let limited = |setup: Setup| polling(setup).after_shell("ulimit -n 64");
+    let victim = Victim::start_with(USUAL_SERVICES, limited);
+
+    // When
+    victim.survives(&USUAL, |victim| {
         let crowd = crowd(victim, 500, b"GET /metrics HTTP/1.1\r\n");
         thread::sleep(ATTACK);
         crowd
     });
+
+    // Then
+    let page = victim.exporter.page();
+    assert!(page.value("saas_exporter_polls_total{service=\"s0\"}") >= Some(2.0));
+    let failures = page.lines("saas_exporter_poll_failures_total");
+    assert!(
+        failures.iter().all(|line| line.ends_with(" 0")),
+        "{failures:?}"
+    );
 }
 
 #[test]
@@ -253,6 +271,27 @@ fn two_hundred_readers_that_never_read_a_page_of_5_mb_share_its_bytes() {
         let crowd = crowd(victim, 200, PLAIN);
         thread::sleep(ATTACK);
         crowd
+    });
+}
+
+#[test]
+fn readers_that_each_hold_another_page_of_5_mb_cannot_fill_memory() {
+    // Given: 25 services that change every second, so that hardly two readers get the same page.
+    let bounds = Bounds {
+        // Each change is put together, and packed for the scraper, by a build that may not be optimised.
+        p99: Duration::from_secs(1),
+        growth_kib: 48 * 1024,
+    };
+    let victim = Victim::start_with(MANY_SERVICES, polling);
+
+    victim.survives(&bounds, |victim| {
+        let reader = |_| {
+            thread::sleep(Duration::from_millis(20));
+            let mut client = victim.connect();
+            let _ = client.write_all(PLAIN);
+            client
+        };
+        (0..100).map(reader).collect::<Vec<_>>()
     });
 }
 

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::ExitStatus;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::machine::{Processors, Usage};
 use super::scraper::{PLAIN, PROMETHEUS, Scraper, scrape};
 use crate::exporter::{Exporter, Setup};
 use crate::fixtures;
-use crate::upstream::{self, Upstream, wait_until};
+use crate::upstream::{self, Behaviour, Upstream, wait_until};
 
 /// Components of one service; with the names they have here they fill about 200 KB of the page.
 const COMPONENTS: usize = 500;
@@ -60,21 +61,22 @@ impl Victim {
         Victim::start_with(USUAL_SERVICES, |setup| setup)
     }
 
-    /// Every service brings 200 KB of the page.
+    /// Every service brings 200 KB of the page. They are polled once, unless `change` says otherwise.
     pub fn start_with(services: usize, change: impl Fn(Setup) -> Setup) -> Victim {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         allow_many_descriptors();
         let upstream = Upstream::start();
-        upstream.set("/s", upstream::json(page_of_many_components()));
+        upstream.set("/s", changing(services));
         let service = |number: usize| {
             let name = format!("Service {number}");
             (
                 format!("s{number}"),
-                json!({"name": name, "url": upstream.url("/s"), "interval": "1h"}),
+                json!({"name": name, "url": upstream.url("/s")}),
             )
         };
         let described: serde_json::Map<_, _> = (0..services).map(service).collect();
-        let exporter = change(Setup::new("attacked", described.into())).start();
+        let setup = Setup::new("attacked", described.into()).with("CHECK_INTERVAL_MINUTES", "60");
+        let exporter = change(setup).start();
         let page = exporter.wait_for("all services", |page| {
             let up = page.lines("saas_exporter_service_up");
             up.len() == services && up.iter().all(|line| line.ends_with(" 1"))
@@ -186,11 +188,21 @@ fn allow_many_descriptors() {
     });
 }
 
-fn page_of_many_components() -> String {
+/// A page on which all components change with every round of polls.
+fn changing(services: usize) -> Behaviour {
+    let pages = ["operational", "major_outage"].map(page_of_many_components);
+    let asked = AtomicUsize::new(0);
+    Arc::new(move |_, stream| {
+        let round = asked.fetch_add(1, Ordering::Relaxed) / services;
+        upstream::answer(stream, 200, &[], pages[round % pages.len()].as_bytes());
+    })
+}
+
+fn page_of_many_components(status: &str) -> String {
     let component = |number: usize| {
         json!({
             "id": format!("component{number:05}"), "name": format!("Component number {number:05} of the service"),
-            "status": "operational", "group_id": null, "group": false, "position": number
+            "status": status, "group_id": null, "group": false, "position": number
         })
     };
     let mut page = fixtures::calm();

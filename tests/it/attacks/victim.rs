@@ -123,15 +123,15 @@ impl Victim {
     /// What the attack returns (its open connections) is dropped before the aftermath is judged.
     pub fn survives<T>(&self, bounds: &Bounds, attack: impl FnOnce(&Victim) -> T) {
         let pid = self.exporter.pid();
-        let before = Usage::of(pid);
+        let before = settled(pid);
         let processors = Processors::watch(pid);
         let scraper = Scraper::start(self.exporter.address(), pid);
 
         drop(attack(self));
         scraper.continue_for(5);
 
-        let others = processors.share_of_others();
         let (times, peak) = scraper.stop();
+        let others = processors.share_of_others();
         let (p50, p99) = (
             times[times.len() / 2],
             times[(times.len() * 99).div_ceil(100) - 1],
@@ -180,12 +180,26 @@ pub fn report(text: &str) {
 
 /// Crowds of 2,000 need as many descriptors on our side too; many machines give 1,024 unless asked.
 fn allow_many_descriptors() {
+    const WANTED: u64 = 8_192;
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        setrlimit(Resource::Nofile, limit).unwrap();
+        if limit.current.is_some_and(|current| current < WANTED) {
+            limit.current = Some(limit.maximum.map_or(WANTED, |most| most.min(WANTED)));
+            setrlimit(Resource::Nofile, limit).unwrap();
+        }
     });
+}
+
+/// What the process uses once what came before is cleared away: the same twice, 50 ms apart.
+fn settled(pid: u32) -> Usage {
+    let mut last = Usage::of(pid);
+    wait_until("descriptors and threads to stay the same", || {
+        thread::sleep(Duration::from_millis(50));
+        let previous = std::mem::replace(&mut last, Usage::of(pid));
+        let is_same = |of: fn(&Usage) -> usize| of(&previous) == of(&last);
+        (is_same(|usage| usage.descriptors) && is_same(|usage| usage.threads)).then_some(last)
+    })
 }
 
 /// A page on which all components change with every round of polls.

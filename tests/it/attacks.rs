@@ -19,7 +19,7 @@ use rustix::net::sockopt::set_socket_linger;
 
 use crate::exporter::Setup;
 use scraper::{PLAIN, PROMETHEUS, scrape};
-use victim::{Bounds, MANY_SERVICES, USUAL, USUAL_SERVICES, Victim, report};
+use victim::{Bounds, HUGE_PAGE, MANY_SERVICES, USUAL, USUAL_SERVICES, Victim, report};
 
 /// How long an attack without a natural end goes on.
 const ATTACK: Duration = Duration::from_millis(1_500);
@@ -264,11 +264,7 @@ fn ten_thousand_pipelined_requests_whose_answers_nobody_reads_wait_in_the_kernel
 
 #[test]
 fn two_hundred_readers_that_never_read_a_page_of_5_mb_share_its_bytes() {
-    let bounds = Bounds {
-        growth_kib: 48 * 1024,
-        ..USUAL
-    };
-    Victim::start_with(MANY_SERVICES, |setup| setup).survives(&bounds, |victim| {
+    Victim::start_with(MANY_SERVICES, |setup| setup).survives(&HUGE_PAGE, |victim| {
         let crowd = crowd(victim, 200, PLAIN);
         thread::sleep(ATTACK);
         crowd
@@ -277,15 +273,10 @@ fn two_hundred_readers_that_never_read_a_page_of_5_mb_share_its_bytes() {
 
 #[test]
 fn readers_that_each_hold_another_page_of_5_mb_cannot_fill_memory() {
-    // Given: 25 services that change every second, so that hardly two readers get the same page.
-    let bounds = Bounds {
-        // Each change is put together, and packed for the scraper, by a build that may not be optimised.
-        p99: Duration::from_secs(1),
-        growth_kib: 48 * 1024,
-    };
+    // Given: 25 services that change every second, one after the other, so that hardly two readers get the same page.
     let victim = Victim::start_with(MANY_SERVICES, polling);
 
-    victim.survives(&bounds, |victim| {
+    victim.survives(&HUGE_PAGE, |victim| {
         let reader = |_| {
             thread::sleep(Duration::from_millis(20));
             let mut client = victim.connect();

@@ -46,6 +46,12 @@ pub const USUAL: Bounds = Bounds {
     growth_kib: 16 * 1024,
 };
 
+/// Readers that do not read a page of 5 MB may keep 32 MiB of it in memory, beside the pages of those who do.
+pub const HUGE_PAGE: Bounds = Bounds {
+    growth_kib: 48 * 1024,
+    ..USUAL
+};
+
 /// What may stay of the memory an attack has cost.
 const REST_KIB: usize = 4 * 1024;
 
@@ -202,12 +208,17 @@ fn settled(pid: u32) -> Usage {
     })
 }
 
-/// A page on which all components change with every round of polls.
+/// A page on which all components change with every round of polls. After the first round the answers come one after
+/// the other, 30 ms apart, so that the exporter's own page changes as often.
 fn changing(services: usize) -> Behaviour {
     let pages = ["operational", "major_outage"].map(page_of_many_components);
     let asked = AtomicUsize::new(0);
     Arc::new(move |_, stream| {
-        let round = asked.fetch_add(1, Ordering::Relaxed) / services;
+        let asked = asked.fetch_add(1, Ordering::Relaxed);
+        let (round, place) = (asked / services, asked % services);
+        if round > 0 {
+            thread::sleep(Duration::from_millis(30) * u32::try_from(place).unwrap());
+        }
         upstream::answer(stream, 200, &[], pages[round % pages.len()].as_bytes());
     })
 }

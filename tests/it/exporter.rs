@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -62,9 +63,14 @@ impl Drop for Folder {
     }
 }
 
+/// A user without privileges.
+const NOBODY: u32 = 65_534;
+
 /// How to start the exporter; every start uses the same folder.
 pub struct Setup {
     pub folder: Arc<Folder>,
+    binary: PathBuf,
+    user: Option<u32>,
     variables: BTreeMap<String, String>,
     arguments: Vec<String>,
     shell: Option<String>,
@@ -78,6 +84,8 @@ impl Setup {
         let cache = folder.path("cache").display().to_string();
         let setup = Setup {
             folder,
+            binary: env!("CARGO_BIN_EXE_saas-exporter").into(),
+            user: None,
             variables: BTreeMap::new(),
             arguments: Vec::new(),
             shell: None,
@@ -118,16 +126,29 @@ impl Setup {
         self
     }
 
+    /// Runs without privileges: limits of processes do not bind root. An ordinary user has none anyway.
+    pub fn unprivileged(mut self) -> Setup {
+        if rustix::process::geteuid().is_root() {
+            // The folder of the build may be root's alone.
+            let binary = self.folder.path("saas-exporter");
+            std::fs::copy(&self.binary, &binary).unwrap();
+            std::os::unix::fs::chown(&self.folder.0, Some(NOBODY), Some(NOBODY)).unwrap();
+            (self.binary, self.user) = (binary, Some(NOBODY));
+        }
+        self
+    }
+
     fn command(&self) -> Command {
-        let binary = env!("CARGO_BIN_EXE_saas-exporter");
         let mut command = match &self.shell {
-            None => Command::new(binary),
+            None => Command::new(&self.binary),
             Some(commands) => {
                 let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", &format!("{commands}\nexec \"$0\" \"$@\""), binary]);
+                shell.args(["-c", &format!("{commands}\nexec \"$0\" \"$@\"")]);
+                shell.arg(&self.binary);
                 shell
             }
         };
+        become_user(&mut command, self.user);
         command
             .args(&self.arguments)
             .env_clear()
@@ -155,6 +176,7 @@ impl Setup {
             child,
             port: 0,
             log,
+            user: self.user,
             _folder: Arc::clone(&self.folder),
             started,
         };
@@ -183,6 +205,12 @@ impl Setup {
     }
 }
 
+fn become_user(command: &mut Command, user: Option<u32>) {
+    if let Some(user) = user {
+        command.uid(user).gid(user);
+    }
+}
+
 /// A run that has ended.
 #[derive(Debug)]
 pub struct Finished {
@@ -196,6 +224,7 @@ pub struct Exporter {
     child: Child,
     port: u16,
     log: Arc<Mutex<String>>,
+    user: Option<u32>,
     /// Stays as long as the process that works in it.
     _folder: Arc<Folder>,
     pub started: Instant,
@@ -219,6 +248,18 @@ impl Response {
 impl Exporter {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Every address that it has said it listens at so far.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let log = self.log();
+        let told = log.split("listening address=").skip(1);
+        told.filter_map(|rest| rest.lines().next()?.trim_matches('"').parse().ok())
+            .collect()
     }
 
     pub fn log(&self) -> String {
@@ -300,6 +341,34 @@ impl Exporter {
         // SAFETY: kill(2) with the id of a child that has not been waited for, so it is still ours.
         let sent = unsafe { libc::kill(pid, signal) };
         assert_eq!(sent, 0);
+    }
+
+    /// Sets a limit from now on, such as `--nproc=1`: what can be known only while it runs.
+    pub fn limit(&self, limit: &str) {
+        let mut command = Command::new("prlimit");
+        // Only the process's own user may do so, and root where it has all of its rights.
+        become_user(&mut command, self.user);
+        command.args(["--pid", &self.pid().to_string(), limit]);
+        assert!(command.status().unwrap().success());
+    }
+
+    /// Stops the main thread alone, as a main loop that hangs would; false where the machine forbids it.
+    pub fn hold_main_thread(&self) -> bool {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        #[allow(unsafe_code)]
+        // SAFETY: ptrace(2) and waitpid(2) with the id of a child that has not been waited for, so it is still ours.
+        // Neither request reads memory through its pointers, and the status goes to a variable of ours.
+        unsafe {
+            libc::ptrace(libc::PTRACE_SEIZE, pid, nothing, nothing) == 0
+                && libc::ptrace(libc::PTRACE_INTERRUPT, pid, nothing, nothing) == 0
+                && libc::waitpid(pid, &mut 0, libc::__WALL) == pid
+        }
+    }
+
+    /// Waits for the end that comes of itself.
+    pub fn wait_for_the_end(&mut self) -> ExitStatus {
+        wait_until("the end of the process", || self.child.try_wait().unwrap())
     }
 
     /// Waits for the end after a signal; gives status and time.

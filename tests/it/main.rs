@@ -15,9 +15,11 @@ mod pantheon_upstream;
 mod spacelift_upstream;
 mod upstream;
 
+mod attacks;
 mod cache;
 mod configuration;
 mod documents;
+mod gate;
 mod lifecycle;
 mod misbehaviour;
 mod notifications;

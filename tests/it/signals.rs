@@ -10,7 +10,7 @@ use crate::fixtures;
 use crate::upstream::{self, Behaviour, Upstream, answer};
 
 /// The promise, plus what a loaded test machine may take to notice.
-const STOP_LIMIT: Duration = Duration::from_millis(200 + 100);
+pub const STOP_LIMIT: Duration = Duration::from_millis(200 + 100);
 
 #[test]
 fn both_signals_stop_a_thousand_sleeping_workers_at_once() {

@@ -66,6 +66,17 @@ pub struct Usual {
     pub timeout: Option<Duration>,
     /// Trust roots beside the usual ones.
     pub ca: Option<Roots>,
+    /// Where to listen when it is the only service and nothing else is said.
+    pub listen: Option<Listen>,
+}
+
+/// What the program that a service replaces was told to log; the process's own settings win.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WantedLog {
+    /// The least important level that is shown.
+    pub level: Option<log::LevelFilter>,
+    /// One JSON object a line instead of text.
+    pub json: Option<bool>,
 }
 
 /// The checked settings of one service.
@@ -82,9 +93,13 @@ pub trait SourceSettings: fmt::Debug + Send + Sync {
     fn usual(&self) -> Usual {
         Usual::default()
     }
-    /// Whether the program that it replaces was told to log for developers; the process's own settings win.
-    fn wants_debug_log(&self) -> bool {
-        false
+    /// What the program that it replaces answers at `/health` while it works, as JSON, for checks that look into it.
+    fn own_health(&self) -> Option<String> {
+        None
+    }
+    /// What the program that it replaces was told to log.
+    fn wanted_log(&self) -> WantedLog {
+        WantedLog::default()
     }
     /// Makes the source.
     fn build(&self, parts: Parts) -> Box<dyn Source>;

@@ -4,6 +4,7 @@
 //! failure, how its state is kept and shown is written once, in [`crate::poller`]. To add one: write its file, add
 //! its row to [`SOURCES`], its document under docs/sources and a golden file.
 
+pub mod aaisp;
 pub mod pantheon;
 pub mod spacelift;
 pub mod statuspage;
@@ -25,7 +26,12 @@ use crate::model::{Families, FamilyMeta, StaticLabels};
 use crate::notify::Notifier;
 
 /// Every source, by its name in services.json.
-pub static SOURCES: &[SourceKind] = &[statuspage::KIND, spacelift::KIND, pantheon::KIND];
+pub static SOURCES: &[SourceKind] = &[
+    statuspage::KIND,
+    spacelift::KIND,
+    pantheon::KIND,
+    aaisp::KIND,
+];
 
 /// A row of the table of sources.
 #[derive(Debug)]
@@ -174,7 +180,8 @@ mod tests {
     use crate::telemetry;
 
     /// Gauges whose names the programs that we replace have fixed.
-    const GAUGES_NAMED_AS_COUNTERS: [&str; 4] = [
+    const GAUGES_NAMED_AS_COUNTERS: [&str; 5] = [
+        "aaisp_telephony_prefixes_total",
         "pantheon_visits_total",
         "pantheon_pages_served_total",
         "pantheon_cache_hits_total",

@@ -15,6 +15,8 @@ mod schedule;
 mod settings;
 mod state;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod variables;
 mod wire;
 

@@ -367,7 +367,7 @@ fn quality(parameters: &[(&str, &str)]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Families, Family};
+    use crate::model::{Bound, Families, Family, Histogram};
 
     static GAUGE: Family<1> = Family::gauge("b_thing", "A thing.", ["x"]);
     static COUNTER: Family<0> = Family::counter("a_things_total", "Things.", []);
@@ -396,6 +396,32 @@ mod tests {
                         # HELP b_thing A thing.\n# TYPE b_thing gauge\nb_thing{x=\"1\"} 1.5\n\
                         b_thing{x=\"2\"} 2 1.5\nb_thing{x=\"2\"} 3 9\n# EOF\n";
         assert_eq!(page(&example(), Format::OpenMetrics, 9_000), expected);
+    }
+
+    static BOUNDS: [Bound; 1] = [Bound {
+        value: 10.0,
+        le: "10.0",
+    }];
+    static TIMES: Family<1> = Family::histogram("c_seconds", "Times.", ["x"]);
+
+    #[test]
+    fn a_histogram_is_written_alike_in_both_formats() {
+        let mut families = Families::default();
+        let mut histogram = Histogram::new(&BOUNDS);
+        [2.5, 30.0]
+            .iter()
+            .for_each(|value| histogram.observe(*value));
+        families.add_histogram(&TIMES, ["1"], &histogram);
+        families.add_histogram(&TIMES, ["2"], &Histogram::new(&BOUNDS));
+        let blocks = Blocks::new(&families.finish());
+        let expected = "# HELP c_seconds Times.\n# TYPE c_seconds histogram\n\
+                        c_seconds_bucket{le=\"10.0\",x=\"1\"} 1\nc_seconds_bucket{le=\"+Inf\",x=\"1\"} 2\n\
+                        c_seconds_count{x=\"1\"} 2\nc_seconds_sum{x=\"1\"} 32.5\n\
+                        c_seconds_bucket{le=\"10.0\",x=\"2\"} 0\nc_seconds_bucket{le=\"+Inf\",x=\"2\"} 0\n\
+                        c_seconds_count{x=\"2\"} 0\nc_seconds_sum{x=\"2\"} 0\n";
+        assert_eq!(page([&blocks], Format::Text, 0), expected);
+        let open = format!("{expected}# EOF\n");
+        assert_eq!(page([&blocks], Format::OpenMetrics, 0), open);
     }
 
     fn check_value(value: f64, expected: &str) {

@@ -64,11 +64,11 @@ fn row(key: &str, status: &ServiceStatus, now: Timestamp) -> String {
         },
     );
     format!(
-        "<tr><td>{name}<br><small>{key} · {kind} · {address}</small><td class=\"{class}\">{state}<td>{last_poll}<td>{next_poll}<td>{failure}</tr>\n",
+        "<tr><td>{name}<br><small>{key} · {kind} · {about}</small><td class=\"{class}\">{state}<td>{last_poll}<td>{next_poll}<td>{failure}</tr>\n",
         name = escape(&status.name),
         key = escape(key),
         kind = escape(status.kind),
-        address = escape(&status.address),
+        about = escape(&status.about),
         state = escape(&state),
     )
 }
@@ -115,6 +115,8 @@ mod tests {
             kind: "statuspage",
             name: evil.to_owned(),
             address: evil.to_owned(),
+            about: evil.to_owned(),
+            own_health: None,
             headline: Some(evil.to_owned()),
             is_ready: true,
             last_poll: Some(Timestamp::UNIX_EPOCH),

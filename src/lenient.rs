@@ -46,6 +46,37 @@ pub struct Texts(pub Option<Vec<Text>>);
 #[derive(Debug)]
 pub struct Flag(pub bool);
 
+/// One value of an upstream that writes numbers as texts and texts as numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Element<T> {
+    /// `null`, or a list where one value was expected.
+    Nothing,
+    /// A text as it is; a number, `true` or `false` as it is written.
+    Text(String),
+    /// An object.
+    Object(T),
+}
+
+/// The elements of a list, or the one that stands there without a list around it. `null` and `""` are no element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elements<T>(pub Vec<Element<T>>);
+
+impl<T> Default for Elements<T> {
+    fn default() -> Self {
+        Elements(Vec::new())
+    }
+}
+
+impl<T> Elements<T> {
+    /// The elements that are objects.
+    pub fn into_objects(self) -> impl Iterator<Item = T> {
+        self.0.into_iter().filter_map(|element| match element {
+            Element::Object(object) => Some(object),
+            _ => None,
+        })
+    }
+}
+
 /// The name of a field, borrowed from the JSON where it has no escapes.
 struct Key<'de>(Cow<'de, str>);
 
@@ -95,14 +126,8 @@ impl<'de, T: FromFields> Deserialize<'de> for Item<T> {
                 f.write_str("anything")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut object = T::default();
-                while let Some(Key(key)) = map.next_key()? {
-                    if !object.take(&key, &mut map)? {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-                Ok(Item(Some(object)))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                read_fields(map).map(|object| Item(Some(object)))
             }
 
             forget_the_rest!(Item(None), scalars text list);
@@ -243,6 +268,102 @@ fn push_bounded<T, E: serde::de::Error>(items: &mut Vec<T>, item: T) -> Result<(
     Ok(())
 }
 
+/// An object and every kind of scalar as an [`Element`].
+macro_rules! take_elements {
+    ($wrap:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            read_fields(map).map(|object| $wrap(Element::Object(object)))
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok($wrap(Element::Text(text.to_owned())))
+        }
+
+        fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+            Ok($wrap(Element::Text(flag.to_string())))
+        }
+
+        fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+            Ok($wrap(Element::Text(number.to_string())))
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+            Ok($wrap(Element::Text(number.to_string())))
+        }
+
+        fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+            Ok($wrap(Element::Text(number.to_string())))
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok($wrap(Element::Nothing))
+        }
+    };
+}
+
+impl<'de, T: FromFields> Deserialize<'de> for Element<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ElementVisitor<T>(PhantomData<T>);
+        impl<'de, T: FromFields> Visitor<'de> for ElementVisitor<T> {
+            type Value = Element<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            take_elements!(std::convert::identity);
+            forget_the_rest!(Element::Nothing, list);
+        }
+        deserializer.deserialize_any(ElementVisitor(PhantomData))
+    }
+}
+
+impl<'de, T: FromFields> Deserialize<'de> for Elements<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ElementsVisitor<T>(PhantomData<T>);
+        impl<'de, T: FromFields> Visitor<'de> for ElementsVisitor<T> {
+            type Value = Elements<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = list.next_element()? {
+                    if let Some(element) = something(element) {
+                        push_bounded(&mut elements, element)?;
+                    }
+                }
+                Ok(Elements(elements))
+            }
+
+            take_elements!(|element| Elements(Vec::from_iter(something(element))));
+        }
+        deserializer.deserialize_any(ElementsVisitor(PhantomData))
+    }
+}
+
+/// An object from its fields, the unknown ones passed over.
+fn read_fields<'de, T: FromFields, A: MapAccess<'de>>(mut map: A) -> Result<T, A::Error> {
+    let mut object = T::default();
+    while let Some(Key(key)) = map.next_key()? {
+        if !object.take(&key, &mut map)? {
+            map.next_value::<IgnoredAny>()?;
+        }
+    }
+    Ok(object)
+}
+
+/// An element, unless it is `null` or an empty text.
+fn something<T>(element: Element<T>) -> Option<Element<T>> {
+    match element {
+        Element::Nothing => None,
+        Element::Text(text) if text.is_empty() => None,
+        element => Some(element),
+    }
+}
+
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
@@ -269,7 +390,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Default, PartialEq)]
+    #[derive(Clone, Debug, Default, PartialEq)]
     struct Thing {
         name: Option<String>,
         is_on: bool,
@@ -372,9 +493,29 @@ mod tests {
         assert!(none.is_none());
     }
 
+    fn check_elements(json: &str, expected: &[Element<Thing>]) {
+        let Elements(read) = serde_json::from_str(json).expect("valid JSON");
+        assert_eq!(read, expected, "{json}");
+    }
+
+    #[test]
+    fn one_element_counts_like_a_list_of_one_and_scalars_are_texts() {
+        let text = |text: &str| Element::Text(text.to_owned());
+        let object = Element::Object(thing(Some("a"), false).expect("a thing"));
+        check_elements(r#"[{"name": "a"}]"#, std::slice::from_ref(&object));
+        check_elements(r#"{"name": "a"}"#, &[object]);
+        check_elements("\"x\"", &[text("x")]);
+        check_elements("[1, -2, 1.5, true]", &["1", "-2", "1.5", "true"].map(text));
+        for json in ["null", "\"\"", "[]", "[null, \"\", [1]]"] {
+            check_elements(json, &[]);
+        }
+    }
+
     #[test]
     fn a_list_without_end_is_refused() {
         let json = format!("[{}0]", "0,".repeat(ITEM_LIMIT));
         assert!(serde_json::from_str::<List<Thing>>(&json).is_err());
+        let elements = format!("[{}1]", "1,".repeat(ITEM_LIMIT));
+        assert!(serde_json::from_str::<Elements<Thing>>(&elements).is_err());
     }
 }

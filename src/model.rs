@@ -109,6 +109,49 @@ pub struct FamilyMeta {
     pub labels: &'static [&'static str],
 }
 
+/// An upper bound of a histogram's bucket, with the spelling that it has in the label `le`.
+///
+/// The spelling is part of the series' identity: `1.0` and `1` are two series to whoever stores them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
+    /// The largest value that still falls into the bucket.
+    pub value: f64,
+    /// How the label `le` spells it.
+    pub le: &'static str,
+}
+
+/// Counts of observed values by size, their sum and their number. The bucket `+Inf` is always there, so that it is
+/// not among the bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    bounds: &'static [Bound],
+    /// One for each bound: the values up to it, smaller ones included.
+    counts: Box<[u64]>,
+    sum: f64,
+    count: u64,
+}
+
+impl Histogram {
+    /// A histogram without values. `bounds` are in rising order.
+    pub fn new(bounds: &'static [Bound]) -> Histogram {
+        Histogram {
+            bounds,
+            counts: vec![0; bounds.len()].into(),
+            sum: 0.0,
+            count: 0,
+        }
+    }
+
+    /// Counts a value.
+    pub fn observe(&mut self, value: f64) {
+        for (count, bound) in self.counts.iter_mut().zip(self.bounds) {
+            *count += u64::from(value <= bound.value);
+        }
+        self.sum += value;
+        self.count += 1;
+    }
+}
+
 /// When a sample was taken, where that is not simply "now, at the scrape".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stamp {
@@ -131,6 +174,18 @@ pub struct Sample {
     pub value: f64,
     /// Its time.
     pub stamp: Stamp,
+}
+
+impl Sample {
+    /// A sample without a time of its own.
+    fn plain(suffix: &'static str, labels: String, value: f64) -> Sample {
+        Sample {
+            suffix,
+            labels,
+            value,
+            stamp: Stamp::None,
+        }
+    }
 }
 
 /// A metric family with its samples.
@@ -189,6 +244,36 @@ impl Families {
                 stamp,
             },
         );
+    }
+
+    /// Adds the buckets, the number and the sum of a histogram: `values` in the order of the family's label names.
+    ///
+    /// The caller adds the histograms of a family in label order. Of two with the same labels the first one stays.
+    pub fn add_histogram<const N: usize>(
+        &mut self,
+        family: &'static Family<N>,
+        values: [&str; N],
+        histogram: &Histogram,
+    ) {
+        let own = || family.labels.iter().copied().zip(values);
+        let labels = self.label_text(own());
+        let is_there = self.families.get(family.name).is_some_and(|family| {
+            let mut samples = family.samples.iter();
+            samples.any(|sample| sample.suffix == "_count" && sample.labels == labels)
+        });
+        if is_there {
+            return;
+        }
+        let bounds = histogram.bounds.iter().map(|bound| bound.le);
+        let counts = histogram.counts.iter().copied();
+        let infinite = std::iter::once(("+Inf", histogram.count));
+        for (le, count) in bounds.zip(counts).chain(infinite) {
+            let labels = self.label_text(own().chain([("le", le)]));
+            self.push(family, Sample::plain("_bucket", labels, count as f64));
+        }
+        let count = Sample::plain("_count", labels.clone(), histogram.count as f64);
+        self.push(family, count);
+        self.push(family, Sample::plain("_sum", labels, histogram.sum));
     }
 
     /// The finished families, sorted by name, each with its samples in label order and no series twice.
@@ -346,6 +431,45 @@ mod tests {
                 .map(|sample| sample.value)
                 .collect::<Vec<_>>(),
             [1.0, 2.0, 3.0]
+        );
+    }
+
+    static BOUNDS: [Bound; 2] = [
+        Bound {
+            value: 0.5,
+            le: "0.5",
+        },
+        Bound {
+            value: 1.0,
+            le: "1.0",
+        },
+    ];
+    static TIMES: Family<2> = Family::histogram("times", "Times.", ["z", "a"]);
+
+    #[test]
+    fn a_histogram_is_cumulative_and_its_bounds_keep_their_spelling() {
+        let mut histogram = Histogram::new(&BOUNDS);
+        [0.5, 0.75, 3.0]
+            .iter()
+            .for_each(|value| histogram.observe(*value));
+        let mut families = Families::default();
+        families.add_histogram(&TIMES, ["x", "y"], &histogram);
+        families.add_histogram(&TIMES, ["x", "y"], &Histogram::new(&BOUNDS));
+        let samples = families.finish().remove(0).samples;
+        let lines: Vec<String> = samples
+            .iter()
+            .map(|sample| format!("{}{} {}", sample.suffix, sample.labels, sample.value))
+            .collect();
+        let expected = [
+            r#"_bucket{a="y",le="0.5",z="x"} 1"#,
+            r#"_bucket{a="y",le="1.0",z="x"} 2"#,
+            r#"_bucket{a="y",le="+Inf",z="x"} 3"#,
+            r#"_count{a="y",z="x"} 3"#,
+            r#"_sum{a="y",z="x"} 4.25"#,
+        ];
+        assert_eq!(
+            lines, expected,
+            "and a second one of the same labels is left out"
         );
     }
 

@@ -168,6 +168,8 @@ impl Worker {
             kind: service.kind.name,
             name: service.settings.name().to_owned(),
             address: service.settings.address(),
+            about: service.settings.about(),
+            own_health: service.settings.own_health(),
             headline: None,
             is_ready: false,
             last_poll: None,

@@ -31,6 +31,10 @@ pub struct ServiceStatus {
     pub name: String,
     /// Where it is asked, without query.
     pub address: String,
+    /// Its settings in words.
+    pub about: String,
+    /// What a process with no other service answers at `/health`, as JSON, if it has a form of its own.
+    pub own_health: Option<String>,
     /// Its state in words, if it is known.
     pub headline: Option<String>,
     /// Whether it was polled, or loaded from the cache, once.

@@ -119,6 +119,23 @@ impl<'a> Fields<'a> {
         self.problems.push(Problem::new(sentence));
     }
 
+    /// Notes a problem that is none of a field, such as a variable that is unknown.
+    pub fn note(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Notes what a person should know although it is no error.
+    pub fn warn(&mut self, sentence: String) {
+        self.warnings.push(sentence);
+    }
+
+    /// Forgets an empty text, so that the field counts as not given.
+    pub fn drop_empty(&mut self, field: &str) {
+        if self.values.get(field).is_some_and(|value| value == "") {
+            self.values.remove(field);
+        }
+    }
+
     /// Lets a variable stand in for a field that is not there.
     pub fn or_variable(&mut self, field: &str, variable: &str) {
         if self.reach != Reach::Nothing
@@ -190,6 +207,13 @@ impl<'a> Fields<'a> {
             );
         }
         number
+    }
+
+    /// Narrows a field of every service to whole seconds in a range, before it is read as what it is.
+    pub fn narrow_to_seconds(&mut self, field: &str, range: std::ops::RangeInclusive<i64>) {
+        if let Some(seconds) = self.integer(field, range) {
+            self.values.insert(field.to_owned(), seconds.into());
+        }
     }
 
     /// A truth value. One out of a variable is a word that `parse` knows.
@@ -273,7 +297,16 @@ impl<'a> Fields<'a> {
 
     /// An absolute http(s) address that must be there.
     pub fn required_url(&mut self, field: &str) -> Option<Url> {
-        let text = self.required_text(field)?;
+        if !self.is_given(field) {
+            self.problem(field, "is missing");
+            return None;
+        }
+        self.url(field)
+    }
+
+    /// An absolute http(s) address.
+    pub fn url(&mut self, field: &str) -> Option<Url> {
+        let text = self.text(field)?;
         match Url::parse(&text) {
             Ok(url) => Some(url),
             Err(bad) => {

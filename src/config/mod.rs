@@ -235,6 +235,7 @@ impl Reader<'_> {
         let usual = port
             .map(Listen::Everywhere)
             .or(own)
+            .or(usual_listen(services))
             .unwrap_or(Listen::Everywhere(DEFAULT_PORT));
         self.value(&settings::LISTEN_ADDRESS, vec![usual], |text| {
             text.split(',')
@@ -405,14 +406,11 @@ impl Reader<'_> {
 
     /// What is logged: as set, else as the programs that the services replace were told.
     fn log(&mut self, services: &[Service]) -> LogSettings {
-        let usual = match services
-            .iter()
-            .any(|service| service.settings.wants_debug_log())
-        {
-            true => log::LevelFilter::Debug,
-            false => log::LevelFilter::Info,
-        };
-        let level = self.value(&settings::LOG_LEVEL, usual, |text| {
+        let wanted = || services.iter().map(|service| service.settings.wanted_log());
+        let usual_level = wanted().filter_map(|wanted| wanted.level).max();
+        let usual_level = usual_level.unwrap_or(log::LevelFilter::Info);
+        let usual_json = wanted().find_map(|wanted| wanted.json).unwrap_or(false);
+        let level = self.value(&settings::LOG_LEVEL, usual_level, |text| {
             let words = "is none of error, warn, info, debug, trace";
             text.parse()
                 .ok()
@@ -420,7 +418,7 @@ impl Reader<'_> {
                 .ok_or_else(|| words.to_owned())
         });
         let debug = self.value(&settings::DEBUG, false, parse_truth);
-        let json = self.value(&settings::LOG_FORMAT, false, |text| {
+        let json = self.value(&settings::LOG_FORMAT, usual_json, |text| {
             match text.to_ascii_lowercase().as_str() {
                 "text" => Ok(false),
                 "json" => Ok(true),
@@ -435,6 +433,14 @@ impl Reader<'_> {
             },
             json,
         }
+    }
+}
+
+/// Where the only service would be listened for when nothing is said.
+fn usual_listen(services: &[Service]) -> Option<Listen> {
+    match services {
+        [alone] => alone.settings.usual().listen,
+        _ => None,
     }
 }
 

@@ -238,6 +238,13 @@ impl Given {
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
+
+    /// Every variable that is not empty, for programs whose variables have names of a pattern.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+    }
 }
 
 /// The text of `--help`.

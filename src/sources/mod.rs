@@ -4,6 +4,7 @@
 //! failure, how its state is kept and shown is written once, in [`crate::poller`]. To add one: write its file, add
 //! its row to [`SOURCES`], its document under docs/sources and a golden file.
 
+pub mod aaisp;
 pub mod pantheon;
 pub mod spacelift;
 pub mod statuspage;
@@ -25,7 +26,12 @@ use crate::model::{Families, FamilyMeta, StaticLabels};
 use crate::notify::Notifier;
 
 /// Every source, by its name in services.json.
-pub static SOURCES: &[SourceKind] = &[statuspage::KIND, spacelift::KIND, pantheon::KIND];
+pub static SOURCES: &[SourceKind] = &[
+    statuspage::KIND,
+    spacelift::KIND,
+    pantheon::KIND,
+    aaisp::KIND,
+];
 
 /// A row of the table of sources.
 #[derive(Debug)]
@@ -66,6 +72,17 @@ pub struct Usual {
     pub timeout: Option<Duration>,
     /// Trust roots beside the usual ones.
     pub ca: Option<Roots>,
+    /// Where to listen when it is the only service and nothing else is said.
+    pub listen: Option<Listen>,
+}
+
+/// What the program that a service replaces was told to log; the process's own settings win.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WantedLog {
+    /// The least important level that is shown.
+    pub level: Option<log::LevelFilter>,
+    /// One JSON object a line instead of text.
+    pub json: Option<bool>,
 }
 
 /// The checked settings of one service.
@@ -82,9 +99,13 @@ pub trait SourceSettings: fmt::Debug + Send + Sync {
     fn usual(&self) -> Usual {
         Usual::default()
     }
-    /// Whether the program that it replaces was told to log for developers; the process's own settings win.
-    fn wants_debug_log(&self) -> bool {
-        false
+    /// What the program that it replaces answers at `/health` while it works, as JSON, for checks that look into it.
+    fn own_health(&self) -> Option<String> {
+        None
+    }
+    /// What the program that it replaces was told to log.
+    fn wanted_log(&self) -> WantedLog {
+        WantedLog::default()
     }
     /// Makes the source.
     fn build(&self, parts: Parts) -> Box<dyn Source>;
@@ -159,7 +180,8 @@ mod tests {
     use crate::telemetry;
 
     /// Gauges whose names the programs that we replace have fixed.
-    const GAUGES_NAMED_AS_COUNTERS: [&str; 4] = [
+    const GAUGES_NAMED_AS_COUNTERS: [&str; 5] = [
+        "aaisp_telephony_prefixes_total",
         "pantheon_visits_total",
         "pantheon_pages_served_total",
         "pantheon_cache_hits_total",

@@ -357,6 +357,7 @@ fn unit(name: &str) -> &'static str {
     let endings = [
         ("_timestamp_seconds", "Unix seconds"),
         ("_start_time_seconds", "Unix seconds"),
+        ("_collection_timestamp", "Unix seconds"),
         ("_timestamp", "Unix milliseconds"),
         ("_run_duration", "nanoseconds"),
         ("_scrape_duration", "seconds"),

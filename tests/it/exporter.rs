@@ -433,13 +433,21 @@ impl Page {
     pub fn assert_well_formed(&self) {
         let mut series = std::collections::BTreeSet::new();
         let mut families = Vec::new();
+        let mut is_histogram = false;
         for line in self.0.lines() {
             if let Some(help) = line.strip_prefix("# HELP ") {
                 families.push(help.split(' ').next().unwrap().to_owned());
+            } else if line.starts_with("# TYPE ") {
+                is_histogram = line.ends_with(" histogram");
             } else if !line.starts_with('#') {
                 let (name, _) = line.rsplit_once(' ').unwrap();
                 assert!(series.insert(name.to_owned()), "twice: {name}");
-                let family = name.split('{').next().unwrap();
+                let mut family = name.split('{').next().unwrap();
+                if is_histogram {
+                    let endings = ["_bucket", "_count", "_sum"];
+                    let found = endings.iter().find_map(|end| family.strip_suffix(end));
+                    family = found.expect("a sample of a histogram");
+                }
                 assert_eq!(
                     Some(family),
                     families.last().map(String::as_str),

@@ -9,6 +9,10 @@
     unreachable_pub
 )]
 
+mod aaisp;
+// Some of it is for the source's own tests, with a clock that is turned by hand.
+#[allow(dead_code)]
+mod aaisp_upstream;
 mod exporter;
 mod fixtures;
 mod pantheon_upstream;

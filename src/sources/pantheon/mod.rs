@@ -90,7 +90,7 @@ impl SourceSettings for Settings {
         Usual {
             interval: Some(self.refresh_interval),
             timeout: Some(self.request_timeout),
-            ca: None,
+            ..Usual::default()
         }
     }
 

@@ -15,7 +15,7 @@ use crate::config::settings::Given;
 use crate::config::{Fields, Listen, Problem, Secret, parse_listen};
 use crate::fetch::{Roots, Url};
 use crate::model::StaticLabels;
-use crate::sources::{Defaults, Parts, Source, SourceSettings, Usual};
+use crate::sources::{Defaults, Parts, Source, SourceSettings, Usual, WantedLog};
 
 /// Where the exporter that we replace listens when nothing else is said (contract, section 2).
 const OWN_PORT: u16 = 9953;
@@ -269,11 +269,15 @@ impl SourceSettings for Settings {
             interval: Some(self.interval),
             timeout: Some(self.timeout),
             ca: self.ca.clone(),
+            ..Usual::default()
         }
     }
 
-    fn wants_debug_log(&self) -> bool {
-        self.is_development
+    fn wanted_log(&self) -> WantedLog {
+        WantedLog {
+            level: self.is_development.then_some(log::LevelFilter::Debug),
+            json: None,
+        }
     }
 
     fn build(&self, parts: Parts) -> Box<dyn Source> {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -287,18 +287,7 @@ impl History {
     fn save(&mut self, file: Option<File>) -> io::Result<()> {
         let file = match file {
             Some(file) => file,
-            None => {
-                let head = head(self.capacity);
-                let file = OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .mode(0o600)
-                    .open(&self.path)?;
-                file.write_all_at(&head, 0)?;
-                file
-            }
+            None => self.open_or_create()?,
         };
         while let Some(sample) = self.unsaved.front() {
             let number = self.next - self.unsaved.len() as u64;
@@ -306,6 +295,19 @@ impl History {
             self.unsaved.pop_front();
         }
         Ok(())
+    }
+
+    /// Only a file that is not there is made, and then whole: a kill in between must leave no half of one, and a want
+    /// of descriptors no empty one in the place of a month of samples.
+    fn open_or_create(&self) -> io::Result<File> {
+        let open = || OpenOptions::new().read(true).write(true).open(&self.path);
+        match open() {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                replace(&self.path, &head(self.capacity))?;
+                open()
+            }
+            opened => opened,
+        }
     }
 
     fn place(&self, number: u64) -> u64 {

@@ -28,6 +28,19 @@ impl Format {
         }
     }
 
+    /// A time stamp in this format: milliseconds, or seconds with three digits behind the point. All of one era are
+    /// equally long.
+    pub fn moment(self, unix_ms: i64) -> String {
+        match self {
+            Format::Text => unix_ms.to_string(),
+            Format::OpenMetrics => format!(
+                "{}.{:03}",
+                unix_ms.div_euclid(1000),
+                unix_ms.rem_euclid(1000)
+            ),
+        }
+    }
+
     /// The `Content-Type` of a page in this format.
     pub fn content_type(self) -> &'static str {
         match self {
@@ -249,8 +262,9 @@ impl FamilyMeta {
 }
 
 impl Lines<'_> {
-    /// Appends the lines. `scrape_ms` is the time of the scrape in Unix milliseconds, for the points that carry it.
-    pub fn write(&self, format: Format, scrape_ms: i64, text: &mut String) {
+    /// Appends the lines. `moment` is the time of the scrape as text, for the points that carry it; where they do is
+    /// added to `places`.
+    pub fn write(&self, format: Format, moment: &str, text: &mut String, places: &mut Vec<usize>) {
         let Some(stamps) = self.stamps else {
             text.push_str(self.text);
             return;
@@ -259,20 +273,30 @@ impl Lines<'_> {
         for (end, stamp) in stamps {
             text.push_str(self.text.get(start..*end).unwrap_or_default());
             start = *end;
-            let ms = match stamp {
-                Stamp::None => None,
-                Stamp::At(ms) => Some(*ms),
-                Stamp::Scrape => Some(scrape_ms),
-            };
-            // Writing to a String cannot fail.
-            let _ = match (ms, format) {
-                (None, _) => Ok(()),
-                (Some(ms), Format::Text) => write!(text, " {ms}"),
-                (Some(ms), Format::OpenMetrics) => write!(text, " {}", ms as f64 / 1000.0),
-            };
+            match stamp {
+                Stamp::None => {}
+                Stamp::At(ms) => {
+                    text.push(' ');
+                    text.push_str(&format.moment(*ms));
+                }
+                Stamp::Scrape => {
+                    text.push(' ');
+                    places.push(text.len());
+                    text.push_str(moment);
+                }
+            }
             text.push('\n');
         }
     }
+}
+
+/// A text, and where in it the points stand that carry the time of the scrape.
+#[derive(Debug, Default)]
+pub struct PageText {
+    /// The text.
+    pub text: String,
+    /// Where the moments begin.
+    pub places: Vec<usize>,
 }
 
 /// The whole page of these parts, as one text.
@@ -281,7 +305,7 @@ pub fn page<'a>(
     format: Format,
     scrape_ms: i64,
 ) -> String {
-    text_of(parts, format, scrape_ms, |_| true) + format.end()
+    text_of(parts, format, scrape_ms, |_| true).text + format.end()
 }
 
 /// The families of these parts whose name is wanted.
@@ -290,20 +314,24 @@ pub fn text_of<'a>(
     format: Format,
     scrape_ms: i64,
     is_wanted: impl Fn(&str) -> bool,
-) -> String {
+) -> PageText {
     let parts: Vec<OpenBlocks<'_>> = parts.into_iter().map(Blocks::open).collect();
-    let mut text = String::with_capacity(parts.iter().map(|part| part.text.len()).sum());
+    let length = parts.iter().map(|part| part.text.len()).sum();
+    let mut page = PageText {
+        text: String::with_capacity(length),
+        places: Vec::new(),
+    };
+    let moment = format.moment(scrape_ms);
     for family in families(&parts)
         .iter()
         .filter(|family| is_wanted(family.meta.name))
     {
-        family.meta.write_head(format, &mut text);
-        family
-            .lines
-            .iter()
-            .for_each(|lines| lines.write(format, scrape_ms, &mut text));
+        family.meta.write_head(format, &mut page.text);
+        for lines in &family.lines {
+            lines.write(format, &moment, &mut page.text, &mut page.places);
+        }
     }
-    text
+    page
 }
 
 /// The format that an `Accept` header prefers: OpenMetrics if it is named and nothing else is preferred.
@@ -394,7 +422,7 @@ mod tests {
     fn openmetrics_names_counters_without_total_and_counts_seconds_and_ends() {
         let expected = "# HELP a_things Things.\n# TYPE a_things counter\na_things_total 3\n\
                         # HELP b_thing A thing.\n# TYPE b_thing gauge\nb_thing{x=\"1\"} 1.5\n\
-                        b_thing{x=\"2\"} 2 1.5\nb_thing{x=\"2\"} 3 9\n# EOF\n";
+                        b_thing{x=\"2\"} 2 1.500\nb_thing{x=\"2\"} 3 9.000\n# EOF\n";
         assert_eq!(page(&example(), Format::OpenMetrics, 9_000), expected);
     }
 

@@ -41,6 +41,7 @@ pub mod run;
 pub mod server;
 pub mod snapshot;
 pub mod sources;
+pub mod stamps;
 pub mod telemetry;
 pub mod textfile;
 

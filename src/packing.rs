@@ -7,6 +7,9 @@ use std::io::Read;
 use flate2::read::DeflateDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
 
+/// Longest content of a stored deflate block.
+const STORED_LIMIT_BYTES: usize = 0xffff;
+
 /// A compressor that is used again for each piece; it is a third of a megabyte large.
 pub struct Packer(Compress);
 
@@ -24,9 +27,19 @@ impl std::fmt::Debug for Packer {
 }
 
 impl Packer {
+    /// A compressor that looks for every repetition.
+    pub fn thorough() -> Packer {
+        Packer(Compress::new(Compression::default(), false))
+    }
+
     /// One piece: whole blocks, ended at a whole byte, and no last block, so that pieces can follow each other.
     pub fn pack(&mut self, text: &str) -> Vec<u8> {
         self.0.reset();
+        self.pack_on(text)
+    }
+
+    /// A piece that may refer back to what was packed before it.
+    pub fn pack_on(&mut self, text: &str) -> Vec<u8> {
         let mut packed = Vec::with_capacity(text.len() / 8 + 64);
         let mut rest = text.as_bytes();
         loop {
@@ -41,6 +54,18 @@ impl Packer {
             }
             packed.reserve(packed.capacity().max(1024));
         }
+    }
+}
+
+/// Appends bytes as they are, in deflate's own form.
+pub fn store(bytes: &[u8], packed: &mut Vec<u8>) {
+    for piece in bytes.chunks(STORED_LIMIT_BYTES) {
+        // The constant above keeps it within 16 bits.
+        let length = piece.len() as u16;
+        packed.push(0);
+        packed.extend_from_slice(&length.to_le_bytes());
+        packed.extend_from_slice(&(!length).to_le_bytes());
+        packed.extend_from_slice(piece);
     }
 }
 

@@ -9,12 +9,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flate2::Crc;
+use crc32fast::Hasher as Crc;
 
-use crate::exposition::{Blocks, Format, families, text_of};
+use crate::exposition::{Blocks, Format, PageText, families, text_of};
 use crate::model::FamilyMeta;
-use crate::packing::Packer;
+use crate::packing::{Packer, store};
 use crate::snapshot::Entry;
+use crate::stamps::Stamped;
 
 /// A form that nobody has asked for in this time is dropped.
 pub const UNUSED_LIMIT: Duration = Duration::from_secs(600);
@@ -28,8 +29,6 @@ const PROCESS_PREFIX: &str = "process_";
 const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// The last block of a deflate stream: fixed codes, no content.
 const DEFLATE_END: [u8; 2] = [3, 0];
-/// Longest content of a stored deflate block.
-const STORED_LIMIT_BYTES: usize = 0xffff;
 
 /// How a page is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,10 +75,42 @@ struct Form {
 /// A stretch of a page.
 #[derive(Debug, Default)]
 struct Part {
-    /// As it is sent.
-    bytes: Vec<Arc<[u8]>>,
+    content: PartContent,
+    plain_bytes: u64,
+}
+
+#[derive(Debug)]
+enum PartContent {
+    /// The same at every scrape: as it is sent, and the checksum of the plain text.
+    Fixed { bytes: Vec<Arc<[u8]>>, crc: Crc },
+    /// With points that carry the time of the scrape.
+    Stamped(Stamped),
+}
+
+impl Default for PartContent {
+    fn default() -> PartContent {
+        PartContent::Fixed {
+            bytes: Vec::new(),
+            crc: Crc::new(),
+        }
+    }
+}
+
+impl Part {
+    fn bytes(&self, moment: &str) -> Vec<Arc<[u8]>> {
+        match &self.content {
+            PartContent::Fixed { bytes, .. } => bytes.clone(),
+            PartContent::Stamped(stamped) => stamped.bytes(moment),
+        }
+    }
+
     /// Of the plain text.
-    crc: Crc,
+    fn crc(&self, moment: &str) -> Crc {
+        match &self.content {
+            PartContent::Fixed { crc, .. } => crc.clone(),
+            PartContent::Stamped(stamped) => stamped.crc(moment),
+        }
+    }
 }
 
 impl Pages {
@@ -105,10 +136,11 @@ impl Pages {
             };
             form.renew(maker, content);
         }
-        let process = text_of([content.process], format, content.scrape_ms, |_| true);
+        let process = text_of([content.process], format, content.scrape_ms, |_| true).text;
+        let moment = format.moment(content.scrape_ms);
         match coding {
-            Coding::Plain => form.around(process.into_bytes().into()),
-            Coding::Gzip => form.gzip(process.as_bytes()),
+            Coding::Plain => form.around(process.into_bytes(), &moment),
+            Coding::Gzip => form.gzip(process.as_bytes(), &moment),
         }
     }
 
@@ -135,55 +167,48 @@ impl Form {
         let entries = content.entries.iter().map(|(_, entry)| &entry.blocks);
         let parts: Vec<&Blocks> = std::iter::once(content.own).chain(entries).collect();
         let end = maker.format.end();
-        if parts
-            .iter()
-            .map(|blocks| blocks.text_bytes())
-            .sum::<usize>()
-            < WHOLE_LIMIT_BYTES
-        {
+        let has_stamps = parts.iter().any(|blocks| blocks.has_scrape_stamps());
+        let bytes: usize = parts.iter().map(|blocks| blocks.text_bytes()).sum();
+        let is_lasting = if has_stamps || bytes < WHOLE_LIMIT_BYTES {
             self.pieces = Pieces::default();
-            self.before = maker.whole(&parts, is_before_process, "");
-            self.after = maker.whole(&parts, is_after_process, end);
+            let before = maker.whole(&parts, is_before_process, "");
+            let after = maker.whole(&parts, is_after_process, end);
+            let is_lasting = before.1 && after.1;
+            (self.before, self.after) = (before.0, after.0);
+            is_lasting
         } else {
             self.pieces.renew(&mut maker, &parts, signatures(content));
             self.before = self.pieces.part(&mut maker, &parts, is_before_process, "");
             self.after = self.pieces.part(&mut maker, &parts, is_after_process, end);
-        }
-        // Points that carry the time of the scrape are different every time.
-        let is_lasting = !parts.iter().any(|blocks| blocks.has_scrape_stamps());
+            true
+        };
         self.version = is_lasting.then_some(content.version);
         self.own = content.own.clone();
     }
 
     /// The parts around what changes at every scrape.
-    fn around(&self, middle: Arc<[u8]>) -> Vec<Arc<[u8]>> {
-        let (before, after) = (
-            self.before.bytes.iter().cloned(),
-            self.after.bytes.iter().cloned(),
-        );
-        before.chain([middle]).chain(after).collect()
+    fn around(&self, middle: Vec<u8>, moment: &str) -> Vec<Arc<[u8]>> {
+        let mut bytes = self.before.bytes(moment);
+        bytes.push(middle.into());
+        bytes.extend(self.after.bytes(moment));
+        bytes
     }
 
     /// One gzip member: the packed parts, with the text of the process stored between them as it is.
-    fn gzip(&self, process: &[u8]) -> Vec<Arc<[u8]>> {
+    fn gzip(&self, process: &[u8], moment: &str) -> Vec<Arc<[u8]>> {
         let mut middle = Vec::with_capacity(process.len() + 16);
-        for piece in process.chunks(STORED_LIMIT_BYTES) {
-            // The constant above keeps it within 16 bits.
-            let length = piece.len() as u16;
-            middle.push(0);
-            middle.extend_from_slice(&length.to_le_bytes());
-            middle.extend_from_slice(&(!length).to_le_bytes());
-            middle.extend_from_slice(piece);
-        }
-        let mut crc = Crc::new();
-        for part in [&self.before.crc, &crc_of(process), &self.after.crc] {
-            crc.combine(part);
-        }
+        store(process, &mut middle);
+        let mut crc = self.before.crc(moment);
+        crc.update(process);
+        let after = self.after.crc(moment);
+        crc.combine(&after);
         let mut end = DEFLATE_END.to_vec();
-        end.extend_from_slice(&crc.sum().to_le_bytes());
-        end.extend_from_slice(&crc.amount().to_le_bytes());
+        end.extend_from_slice(&crc.finalize().to_le_bytes());
+        // Its lowest 32 bits, as the format wants it.
+        let length = self.before.plain_bytes + process.len() as u64 + self.after.plain_bytes;
+        end.extend_from_slice(&(length as u32).to_le_bytes());
         let mut pieces = vec![Arc::from(GZIP_HEAD)];
-        pieces.extend(self.around(middle.into()));
+        pieces.extend(self.around(middle, moment));
         pieces.push(end.into());
         pieces
     }
@@ -197,12 +222,6 @@ fn is_after_process(family: &str) -> bool {
     family > PROCESS_PREFIX && !family.starts_with(PROCESS_PREFIX)
 }
 
-fn crc_of(text: &[u8]) -> Crc {
-    let mut crc = Crc::new();
-    crc.update(text);
-    crc
-}
-
 /// For every group of services a number that changes with any of them; group 0 is the exporter itself.
 fn signatures(content: &Content<'_>) -> Vec<u64> {
     let hash = |content: &dyn Fn(&mut DefaultHasher)| {
@@ -210,7 +229,11 @@ fn signatures(content: &Content<'_>) -> Vec<u64> {
         content(&mut hasher);
         hasher.finish()
     };
-    let own = hash(&|hasher| text_of([content.own], Format::Text, 0, |_| true).hash(hasher));
+    let own = hash(&|hasher| {
+        text_of([content.own], Format::Text, 0, |_| true)
+            .text
+            .hash(hasher)
+    });
     let groups = content.entries.chunks(GROUP_SERVICES);
     let of_services = groups.map(|group| {
         hash(&|hasher| {
@@ -232,27 +255,59 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn piece(&mut self, text: String) -> Piece {
-        let crc = crc_of(text.as_bytes());
+        let mut crc = Crc::new();
+        crc.update(text.as_bytes());
+        let plain_bytes = text.len() as u64;
         let bytes = match self.coding {
             Coding::Plain => text.into_bytes().into(),
             Coding::Gzip => self.packer.pack(&text).into(),
         };
-        Piece { bytes, crc }
+        Piece {
+            bytes,
+            crc,
+            plain_bytes,
+        }
     }
 
-    /// The wanted families and `end` as one piece.
-    fn whole(&mut self, parts: &[&Blocks], is_wanted: impl Fn(&str) -> bool, end: &str) -> Part {
-        let text = text_of(
+    /// The wanted families and `end` in one, and whether they last until the next change.
+    fn whole(
+        &mut self,
+        parts: &[&Blocks],
+        is_wanted: impl Fn(&str) -> bool,
+        end: &str,
+    ) -> (Part, bool) {
+        let PageText { mut text, places } = text_of(
             parts.iter().copied(),
             self.format,
             self.scrape_ms,
             is_wanted,
-        ) + end;
-        let Piece { bytes, crc } = self.piece(text);
-        Part {
-            bytes: vec![bytes],
-            crc,
-        }
+        );
+        text.push_str(end);
+        let plain_bytes = text.len() as u64;
+        let moment = self.format.moment(self.scrape_ms);
+        let stamped = match (self.coding, places.is_empty()) {
+            (_, true) => None,
+            (Coding::Plain, false) => Some(Stamped::plain(text.clone(), places.clone(), &moment)),
+            (Coding::Gzip, false) => Stamped::packed(text.clone(), &places, &moment),
+        };
+        let is_lasting = stamped.is_some() || places.is_empty();
+        let content = match stamped {
+            Some(stamped) => PartContent::Stamped(stamped),
+            None => {
+                let Piece { bytes, crc, .. } = self.piece(text);
+                PartContent::Fixed {
+                    bytes: vec![bytes],
+                    crc,
+                }
+            }
+        };
+        (
+            Part {
+                content,
+                plain_bytes,
+            },
+            is_lasting,
+        )
     }
 }
 
@@ -260,7 +315,9 @@ impl Maker<'_> {
 #[derive(Debug)]
 struct Piece {
     bytes: Arc<[u8]>,
+    /// Of the plain text, as is its length.
     crc: Crc,
+    plain_bytes: u64,
 }
 
 /// The pieces of a large page. They are kept from one change to the next.
@@ -275,18 +332,16 @@ impl Pieces {
     fn renew(&mut self, maker: &mut Maker<'_>, parts: &[&Blocks], signatures: Vec<u64>) {
         for (group, signature) in signatures.iter().enumerate() {
             let parts = parts.get(parts_of(group, parts.len())).unwrap_or_default();
-            let is_lasting = !parts.iter().any(|blocks| blocks.has_scrape_stamps());
-            if is_lasting && self.signatures.get(group) == Some(signature) {
+            if self.signatures.get(group) == Some(signature) {
                 continue;
             }
             self.pieces.retain(|(_, of_group), _| *of_group != group);
             let open: Vec<_> = parts.iter().map(|blocks| blocks.open()).collect();
             for family in families(&open) {
-                let mut text = String::new();
-                family
-                    .lines
-                    .iter()
-                    .for_each(|lines| lines.write(maker.format, maker.scrape_ms, &mut text));
+                let (mut text, moment) = (String::new(), maker.format.moment(maker.scrape_ms));
+                for lines in &family.lines {
+                    lines.write(maker.format, &moment, &mut text, &mut Vec::new());
+                }
                 self.pieces
                     .insert((family.meta.name, group), maker.piece(text));
             }
@@ -312,31 +367,46 @@ impl Pieces {
         {
             metas.entry(meta.name).or_insert(meta);
         }
-        let mut part = Part::default();
+        let mut joined = Joined::default();
         for meta in metas.into_values() {
             let mut head = String::new();
             meta.write_head(maker.format, &mut head);
-            part.push(&maker.piece(head));
+            joined.push(&maker.piece(head));
             for group in 0..self.signatures.len() {
-                self.pieces
-                    .get(&(meta.name, group))
-                    .into_iter()
-                    .for_each(|piece| part.push(piece));
+                let piece = self.pieces.get(&(meta.name, group));
+                piece.into_iter().for_each(|piece| joined.push(piece));
             }
         }
-        part.push(&maker.piece(end.to_owned()));
+        joined.push(&maker.piece(end.to_owned()));
+        let Joined {
+            mut bytes,
+            crc,
+            plain_bytes,
+        } = joined;
         if maker.coding == Coding::Gzip {
             // A packed page is small: one piece of it is sent faster than thousands.
-            part.bytes = vec![part.bytes.concat().into()];
+            bytes = vec![bytes.concat().into()];
         }
-        part
+        Part {
+            content: PartContent::Fixed { bytes, crc },
+            plain_bytes,
+        }
     }
 }
 
-impl Part {
+/// Pieces put one after the other.
+#[derive(Default)]
+struct Joined {
+    bytes: Vec<Arc<[u8]>>,
+    crc: Crc,
+    plain_bytes: u64,
+}
+
+impl Joined {
     fn push(&mut self, piece: &Piece) {
         self.bytes.push(Arc::clone(&piece.bytes));
         self.crc.combine(&piece.crc);
+        self.plain_bytes += piece.plain_bytes;
     }
 }
 

@@ -97,7 +97,7 @@ fn the_whole_page_of_the_worked_example_is_as_documented() {
         "/metrics",
         &[("Accept", "application/openmetrics-text; version=1.0.0")],
     );
-    let old = "pantheon_visits{account=\"ops@example.com\",label=\"demo-shop\",name=\"demo-shop\",plan=\"Performance Small\"} 837 1762732800\n";
+    let old = "pantheon_visits{account=\"ops@example.com\",label=\"demo-shop\",name=\"demo-shop\",plan=\"Performance Small\"} 837 1762732800.000\n";
     assert!(open.text().contains(old), "{}", open.text());
 }
 

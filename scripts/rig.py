@@ -97,7 +97,7 @@ class Rig(contextlib.ExitStack):
 
     def __enter__(self):
         super().__enter__()
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, _: sys.exit(128 + number))
         self.folder = self.enter_context(tempfile.TemporaryDirectory(prefix="saas-exporter-rig-"))
         self.count = 0

@@ -402,7 +402,9 @@ class Page:
         """The samples of a family, by the number of the service: labels to value."""
         services = {}
         for labels, value in self.families.get(name, {}).items():
-            services.setdefault(int(SERVICE.search(labels)[1]), {})[labels] = value
+            found = SERVICE.search(labels)
+            require(found, f"of no service: {name}{{{labels}}}")
+            services.setdefault(int(found[1]), {})[labels] = value
         return services
 
     def total(self, name):
@@ -430,6 +432,7 @@ class Page:
             self.check_service(number, components, *(found[name][number] for name in names[:7]))
 
     def check_service(self, number, components, updated, severities, statuses, seen, seen_at, counts, incidents):
+        require(len(updated) == 1, f"service {number}: {len(updated)} times of its page")
         [moment] = updated.values()
         generation = round(moment - GENERATION_0_S)
         severity = [SEVERITIES[(generation + place) % 5] if generation else 0 for place in range(components)]

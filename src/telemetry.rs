@@ -4,10 +4,13 @@
 //! those of the process are made at the scrape. Reads /proc, which is no disk.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::param::page_size;
+use rustix::process::{Resource, getrlimit};
 
 use crate::cache::Cache;
 use crate::fetch::{KINDS, Upstream};
@@ -229,6 +232,8 @@ pub fn add_gate(counters: &Counters, families: &mut Families) {
 }
 
 /// Adds the `process_*` families; what the system does not tell is left out.
+///
+/// Every scrape pays for this, so it reads one small file and one folder; what never changes is read once.
 pub fn add_process(families: &mut Families) {
     if let Some(stat) = std::fs::read_to_string("/proc/self/stat")
         .ok()
@@ -237,24 +242,21 @@ pub fn add_process(families: &mut Families) {
         families.add(&CPU_SECONDS, [], stat.cpu_ticks / TICKS_PER_SECOND);
         families.add(&THREADS, [], stat.threads);
         families.add(&VIRTUAL_MEMORY, [], stat.virtual_bytes);
+        families.add(
+            &RESIDENT_MEMORY,
+            [],
+            stat.resident_pages * page_size() as f64,
+        );
         if let Some(boot) = boot_time() {
             families.add(&START_TIME, [], boot + stat.start_ticks / TICKS_PER_SECOND);
         }
-    }
-    if let Some(bytes) = resident_bytes() {
-        families.add(&RESIDENT_MEMORY, [], bytes);
     }
     if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
         // The folder itself is open while it is read.
         families.add(&OPEN_FDS, [], open.count().saturating_sub(1) as f64);
     }
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    if let Some(limit) = limit_of(&limits, "Max open files") {
-        families.add(&MAX_FDS, [], limit);
-    }
-    if let Some(limit) = limit_of(&limits, "Max address space") {
-        families.add(&VIRTUAL_MEMORY_MAX, [], limit);
-    }
+    families.add(&MAX_FDS, [], limit_of(Resource::Nofile));
+    families.add(&VIRTUAL_MEMORY_MAX, [], limit_of(Resource::As));
 }
 
 /// The fields of /proc/self/stat that we show.
@@ -263,6 +265,7 @@ struct Stat {
     threads: f64,
     start_ticks: f64,
     virtual_bytes: f64,
+    resident_pages: f64,
 }
 
 impl Stat {
@@ -276,35 +279,28 @@ impl Stat {
             threads: field(20)?,
             start_ticks: field(22)?,
             virtual_bytes: field(23)?,
+            resident_pages: field(24)?,
         })
     }
 }
 
+/// Unix time of the start of the machine, as it was when first asked for: the process began at one moment only.
 fn boot_time() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/stat").ok()?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()
+    static BOOT: OnceLock<Option<f64>> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/stat").ok()?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("btime "))?
+            .trim()
+            .parse()
+            .ok()
+    })
 }
 
-fn resident_bytes() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = text
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?
-        .trim()
-        .strip_suffix(" kB")?;
-    Some(kilobytes.parse::<f64>().ok()? * 1024.0)
-}
-
-fn limit_of(limits: &str, name: &str) -> Option<f64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
-    match line.split_ascii_whitespace().next()? {
-        "unlimited" => Some(f64::INFINITY),
-        number => number.parse().ok(),
-    }
+fn limit_of(resource: Resource) -> f64 {
+    getrlimit(resource)
+        .current
+        .map_or(f64::INFINITY, |limit| limit as f64)
 }
 
 #[cfg(test)]
@@ -347,9 +343,10 @@ mod tests {
                 stat.cpu_ticks,
                 stat.threads,
                 stat.start_ticks,
-                stat.virtual_bytes
+                stat.virtual_bytes,
+                stat.resident_pages
             ),
-            (29.0, 20.0, 22.0, 23.0)
+            (29.0, 20.0, 22.0, 23.0, 24.0)
         );
     }
 }

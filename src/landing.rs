@@ -1,10 +1,8 @@
 //! The page at `/`: every service with its state, its last and next poll, and what is wrong with it.
 
-use std::sync::Arc;
-
 use jiff::{Timestamp, Unit};
 
-use crate::snapshot::{Entry, ServiceStatus};
+use crate::snapshot::{KeyedEntry, ServiceStatus};
 
 /// Nothing is loaded from anywhere; only the style in the page counts.
 pub const SECURITY_POLICY: &str =
@@ -15,7 +13,7 @@ table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .8
 small{opacity:.75;overflow-wrap:anywhere}.failing{font-weight:bold}";
 
 /// The HTML of the page.
-pub fn page(entries: &[(String, Arc<Entry>)], now: Timestamp) -> String {
+pub fn page(entries: &[KeyedEntry], now: Timestamp) -> String {
     let rows: String = entries
         .iter()
         .map(|(key, entry)| row(key, &entry.status, now))
@@ -105,7 +103,10 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use crate::exposition::Blocks;
+    use crate::snapshot::Entry;
     use crate::snapshot::FailureNote;
 
     #[test]
@@ -134,7 +135,7 @@ mod tests {
             status,
             version: 0,
         });
-        let page = page(&[(evil.to_owned(), entry)], Timestamp::UNIX_EPOCH);
+        let page = page(&[(evil.into(), entry)], Timestamp::UNIX_EPOCH);
         assert!(!page.contains("<script>"), "{page}");
         assert!(
             page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;"),

@@ -14,7 +14,7 @@ use crc32fast::Hasher as Crc;
 use crate::exposition::{Blocks, Format, PageText, families, text_of};
 use crate::model::FamilyMeta;
 use crate::packing::{Packer, store};
-use crate::snapshot::Entry;
+use crate::snapshot::KeyedEntry;
 use crate::stamps::Stamped;
 
 /// A form that nobody has asked for in this time is dropped.
@@ -43,7 +43,7 @@ pub enum Coding {
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
     /// The entries of all services, by key.
-    pub entries: &'a [(String, Arc<Entry>)],
+    pub entries: &'a [KeyedEntry],
     /// Grows with every change of the entries.
     pub version: u64,
     /// The exporter about itself.
@@ -427,7 +427,7 @@ mod tests {
     use std::io::Read;
 
     use crate::model::{Families, Family, Stamp};
-    use crate::snapshot::ServiceStatus;
+    use crate::snapshot::{Entry, ServiceStatus};
 
     static LOW: Family<1> = Family::gauge("low", "Before the process.", ["service"]);
     static LONG: Family<2> = Family::gauge("long", "Long lines.", ["service", "text"]);
@@ -441,7 +441,7 @@ mod tests {
         Blocks::new(&families.finish())
     }
 
-    fn entry(name: &str, value: f64, version: u64, is_stamped: bool) -> (String, Arc<Entry>) {
+    fn entry(name: &str, value: f64, version: u64, is_stamped: bool) -> KeyedEntry {
         // A long label, so that a few dozen services are more than is packed whole.
         let blocks = blocks(|families| {
             (0..30).for_each(|n| families.add(&LONG, [name, &n.to_string().repeat(1_000)], value));
@@ -452,7 +452,7 @@ mod tests {
             }
         });
         (
-            name.to_owned(),
+            name.into(),
             Arc::new(Entry {
                 blocks,
                 status: ServiceStatus::default(),
@@ -502,7 +502,7 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (seed >> 33) % below
         };
-        let mut entries: Vec<(String, Arc<Entry>)> = Vec::new();
+        let mut entries: Vec<KeyedEntry> = Vec::new();
         for version in 1..120u64 {
             let place = random(50) as usize;
             match random(4) {

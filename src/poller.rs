@@ -1,7 +1,7 @@
 //! One worker thread per service: wait, poll, publish, keep. It knows no service by name.
 //!
-//! A worker sleeps on a small stack; requests and their decoding run on short-lived threads in [`crate::fetch`]. A
-//! panic ends one poll, not the process.
+//! A worker sleeps on a small stack; its polls run on short-lived threads, since TLS and JSON take stack. A panic ends
+//! one poll, not the process.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ use crate::telemetry::Health;
 
 /// Stack of a worker, which only waits: address space, of which a sleeping one has touched 8 KB.
 const STACK_BYTES: usize = 128 * 1024;
-/// Stack of a round: what a source does with an answer; requests and JSON have stacks of their own.
+/// Stack of a round: TLS and nested JSON need up to 192 KB in a debug build.
 const ROUND_STACK_BYTES: usize = 512 * 1024;
 /// First polls begin this far apart, so that many services do not ask all at once.
 const FIRST_POLL_SPACING: Duration = Duration::from_millis(1);
@@ -116,7 +116,7 @@ struct Worker {
 
 /// What is shown of a service beside what its source knows.
 struct Shown {
-    key: String,
+    key: Arc<str>,
     labels: StaticLabels,
     upstream: Upstream,
     health: Health,
@@ -187,7 +187,7 @@ impl Worker {
             source: service.settings.build(parts),
             interval: service.interval,
             shown: Shown {
-                key: service.key,
+                key: service.key.into(),
                 labels: service.labels,
                 upstream,
                 health: Health::default(),

@@ -22,6 +22,9 @@ pub struct Entry {
     pub version: u64,
 }
 
+/// A service's key and its entry.
+pub type KeyedEntry = (Arc<str>, Arc<Entry>);
+
 /// What the landing page says of a service.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceStatus {
@@ -71,29 +74,29 @@ pub struct Snapshot {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: BTreeMap<String, Arc<Entry>>,
+    entries: BTreeMap<Arc<str>, Arc<Entry>>,
     version: u64,
 }
 
 impl Snapshot {
     /// Shows this entry from now on, in the place of the service's earlier one.
-    pub fn publish(&self, key: &str, mut entry: Entry) {
+    pub fn publish(&self, key: &Arc<str>, mut entry: Entry) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.version += 1;
         entry.version = state.version;
-        let earlier = state.entries.insert(key.to_owned(), Arc::new(entry));
+        let earlier = state.entries.insert(Arc::clone(key), Arc::new(entry));
         drop(state);
         // Freed after the lock is open again.
         drop(earlier);
     }
 
     /// The entries as they are now, by key, and a number that grows with every change.
-    pub fn entries(&self) -> (u64, Vec<(String, Arc<Entry>)>) {
+    pub fn entries(&self) -> (u64, Vec<KeyedEntry>) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let entries = state
             .entries
             .iter()
-            .map(|(key, entry)| (key.clone(), Arc::clone(entry)));
+            .map(|(key, entry)| (Arc::clone(key), Arc::clone(entry)));
         (state.version, entries.collect())
     }
 

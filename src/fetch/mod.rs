@@ -1,9 +1,8 @@
 //! Every request to an upstream: deadline, retries, redirects, size limit, failure kinds.
 //!
-//! It leaves the meaning of an answer to the source, which hands in a `decode` function: that function and the
-//! TLS work run on a short-lived thread with a large stack, behind a gate of so many requests at once, so that
-//! the worker threads of the services stay small. Sources call it through their [`Upstream`]; only
-//! [`crate::notify`] opens other connections, through it too.
+//! It leaves the meaning of an answer to the source, which hands in a `decode` function. So many requests at once pass
+//! a gate. Sources call it through their [`Upstream`], on the short-lived threads of their polls, since TLS and JSON take
+//! stack; only [`crate::notify`] opens other connections, through it too.
 
 mod body;
 mod failure;
@@ -23,6 +22,7 @@ pub use url::{BadUrl, Url};
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,6 @@ use crate::config::Secret;
 
 /// Redirects that are followed; real pages need one or two.
 const REDIRECT_LIMIT: usize = 5;
-/// Stack of the short-lived thread: TLS and nested JSON need up to 192 KB in a debug build.
-const STACK_BYTES: usize = 512 * 1024;
 /// ureq's buffers for sending and receiving; the default of 128 KB each costs memory and gains nothing.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Longest `Retry-After` that is believed.
@@ -280,19 +278,37 @@ impl Upstream {
         }
     }
 
-    /// Sends a request, again where that may help, and decodes the answer on a short-lived stack.
+    /// Sends a request, again where that may help, and decodes the answer.
+    ///
+    /// TLS and JSON take stack: call it on a thread that ends soon, as those of polls do.
     ///
     /// # Errors
     /// The failure of the last attempt, or what `decode` said.
-    pub fn send<T: Send>(
+    pub fn send<T>(
         &self,
         request: &Request<'_>,
-        decode: impl Fn(&Answer) -> Result<T, Failure> + Sync,
+        decode: impl Fn(&Answer) -> Result<T, Failure>,
     ) -> Result<Decoded<T>, Failure> {
+        let mut value = None;
+        let duration = self.send_and_decode(request, &mut |answer| {
+            value = Some(decode(answer)?);
+            Ok(())
+        })?;
+        // Success without a value does not happen: it is set before `decode` is said to have succeeded.
+        let value = value.ok_or_else(|| Failure::Internal("nothing was decoded".to_owned()))?;
+        Ok(Decoded { value, duration })
+    }
+
+    /// The same for every type of value, so that it is compiled once. Gives the duration of the good attempt.
+    fn send_and_decode(
+        &self,
+        request: &Request<'_>,
+        decode: &mut dyn FnMut(&Answer) -> Result<(), Failure>,
+    ) -> Result<Duration, Failure> {
         let mut pauses = request.retry.pauses.iter();
         loop {
-            let failure = match self.attempt(request, &decode) {
-                Ok(decoded) => return Ok(decoded),
+            let failure = match self.attempt(request, decode) {
+                Ok(duration) => return Ok(duration),
                 Err(failure) => failure,
             };
             let is_passing = (request.retry.is_passing)(&failure);
@@ -336,44 +352,56 @@ impl Upstream {
             .or_default() += 1;
     }
 
-    fn attempt<T: Send>(
+    fn attempt(
         &self,
         request: &Request<'_>,
-        decode: &(impl Fn(&Answer) -> Result<T, Failure> + Sync),
-    ) -> Result<Decoded<T>, Failure> {
+        decode: &mut dyn FnMut(&Answer) -> Result<(), Failure>,
+    ) -> Result<Duration, Failure> {
         let _own_slot = request.slots.map(Slots::take);
         let _slot = self.fetcher.slots.take();
         let started = Instant::now();
         let mut status = None;
-        let outcome = on_short_lived_stack(|| {
-            let mut response = self.exchange(request, started, &mut status)?;
-            let headers = std::mem::take(response.headers_mut());
-            if announced_bytes(&headers).is_some_and(|bytes| bytes > BODY_LIMIT_BYTES) {
-                return Err(Failure::TooLarge {
-                    limit_bytes: BODY_LIMIT_BYTES,
-                });
-            }
-            let status = response.status().as_u16();
-            // ureq's own limit counts compressed bytes; ours sees what the decoder gives.
-            let body = Body::read(response.body_mut().as_reader())
-                .map_err(|unread| self.body_failure(unread))?;
-            let duration = body.ended.saturating_duration_since(started);
-            let value = decode(&Answer {
-                status,
-                headers,
-                body,
-            })?;
-            Ok(Decoded { value, duration })
-        });
-        let outcome = outcome.flatten();
+        // ureq panics when it gets no thread to look a name up.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            self.ask_once(request, started, &mut status, decode)
+        }));
+        let outcome =
+            outcome.unwrap_or_else(|panic| Err(Failure::Internal(panic_text(panic.as_ref()))));
         if let Some(observe) = request.observe {
+            let failure = outcome.as_ref().err();
             observe(&Attempt {
                 status,
-                failure: outcome.as_ref().err(),
+                failure,
                 duration: started.elapsed(),
             });
         }
         outcome
+    }
+
+    fn ask_once(
+        &self,
+        request: &Request<'_>,
+        started: Instant,
+        status: &mut Option<u16>,
+        decode: &mut dyn FnMut(&Answer) -> Result<(), Failure>,
+    ) -> Result<Duration, Failure> {
+        let mut response = self.exchange(request, started, status)?;
+        let headers = std::mem::take(response.headers_mut());
+        if announced_bytes(&headers).is_some_and(|bytes| bytes > BODY_LIMIT_BYTES) {
+            return Err(Failure::TooLarge {
+                limit_bytes: BODY_LIMIT_BYTES,
+            });
+        }
+        // ureq's own limit counts compressed bytes; ours sees what the decoder gives.
+        let body = Body::read(response.body_mut().as_reader())
+            .map_err(|unread| self.body_failure(unread))?;
+        let duration = body.ended.saturating_duration_since(started);
+        decode(&Answer {
+            status: response.status().as_u16(),
+            headers,
+            body,
+        })?;
+        Ok(duration)
     }
 
     /// Request and the head of its answer, redirects included, within the time-out.
@@ -632,23 +660,6 @@ fn phase_words(phase: ureq::Timeout) -> &'static str {
     }
 }
 
-/// Runs `work` on a thread of its own with a large stack, and turns a panic into a failure.
-fn on_short_lived_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("request".to_owned())
-            .stack_size(STACK_BYTES);
-        match thread.spawn_scoped(scope, work) {
-            Ok(running) => running
-                .join()
-                .map_err(|panic| Failure::Internal(panic_text(panic.as_ref()))),
-            Err(cause) => Err(Failure::Internal(format!(
-                "no thread for the request: {cause}"
-            ))),
-        }
-    })
-}
-
 /// What a panic said.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic
@@ -691,6 +702,14 @@ mod tests {
         answer: &'static str,
         retry: Retry<'_>,
     ) -> (Option<Failure>, Vec<u128>, Vec<Option<u16>>) {
+        send_and(answer, retry, |_| Ok(()))
+    }
+
+    fn send_and(
+        answer: &'static str,
+        retry: Retry<'_>,
+        decode: impl Fn(&Answer) -> Result<(), Failure>,
+    ) -> (Option<Failure>, Vec<u128>, Vec<Option<u16>>) {
         use std::io::{Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}/", listener.local_addr().expect("bound"));
@@ -717,7 +736,7 @@ mod tests {
             observe: Some(&observe),
             ..Request::get(&url)
         };
-        let failure = upstream.send(&request, |_| Ok(())).err();
+        let failure = upstream.send(&request, decode).err();
         let pauses = clock.pauses().iter().map(Duration::as_millis).collect();
         (failure, pauses, statuses.into_inner().expect("no panic"))
     }
@@ -798,8 +817,9 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_on_the_short_lived_stack_is_a_failure() {
-        let outcome: Result<(), Failure> = on_short_lived_stack(|| panic!("boom {}", 1));
-        assert_eq!(outcome, Err(Failure::Internal("panic: boom 1".to_owned())));
+    fn a_panic_while_decoding_is_a_failure() {
+        let good = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let (failure, _, _) = send_and(good, Retry::NEVER, |_| panic!("boom"));
+        assert_eq!(failure, Some(Failure::Internal("panic: boom".to_owned())));
     }
 }

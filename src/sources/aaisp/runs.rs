@@ -18,8 +18,8 @@ use super::wire::Reply;
 /// Most threads of one run. More than requests may be under way, since a line that waits for its next attempt holds
 /// a thread but no slot.
 const THREADS_LIMIT: usize = 64;
-/// Stack of such a thread: it only waits, requests have threads of their own.
-const STACK_BYTES: usize = 256 * 1024;
+/// Stack of a thread that asks the upstream: TLS and JSON need up to 192 KB in a debug build.
+const STACK_BYTES: usize = 512 * 1024;
 
 /// What `info` answered, by line. None is a line without details.
 type Infos = BTreeMap<String, Result<Option<LineInfo>, CallError>>;

@@ -13,8 +13,8 @@ use super::job::{Done, Job, Learned};
 use crate::fetch::Failure;
 use crate::sources::Poll;
 
-/// Stack of such a thread: requests and their decoding run on one of [`crate::fetch`].
-const STACK_BYTES: usize = 256 * 1024;
+/// Stack of a thread that asks the upstream: TLS and JSON need up to 192 KB in a debug build.
+const STACK_BYTES: usize = 512 * 1024;
 /// Publishing takes no more than one part in so many of the time: the page of a thousand sites takes a while.
 const PUBLISHING_SHARE: u32 = 10;
 /// A poll that lasts so long ends as soon as it can, so that its end is told; what is still due waits for the next.

@@ -3,7 +3,8 @@
 
 FROM rust:1-bookworm AS build
 WORKDIR /build
-ENV RUSTFLAGS="-C target-feature=+crt-static"
+# Packed relocations make a static binary 160 KB smaller.
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 
 # The dependencies alone, so that this layer is kept until Cargo.toml or Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./

@@ -30,6 +30,8 @@ PROMETHEUS = {
     "X-Prometheus-Scrape-Timeout-Seconds": "10",
 }
 STATIC_TARGET = "x86_64-unknown-linux-gnu"
+# As the Dockerfile builds it.
+STATIC_FLAGS = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 
 # From examples/upstream.rs: the first moment of its pages, and the severity by generation and place of a component.
 GENERATION_0_S = 1767225600
@@ -58,7 +60,7 @@ def build_exporter(static):
     path = exporter_path(static)
     if static:
         # A target of its own keeps the flags away from build scripts and from the other build.
-        cargo("--bin", "saas-exporter", "--target", STATIC_TARGET, flags="-C target-feature=+crt-static")
+        cargo("--bin", "saas-exporter", "--target", STATIC_TARGET, flags=STATIC_FLAGS)
     else:
         cargo("--bin", "saas-exporter")
     return path

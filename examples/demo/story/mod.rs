@@ -58,6 +58,12 @@ pub fn chapters() -> Vec<Chapter> {
     chapters
 }
 
+/// The chapters that a moment lies in.
+pub fn running(moment: &Moment) -> Vec<Chapter> {
+    let chapters = chapters().into_iter();
+    chapters.filter(|chapter| moment.is_in(*chapter)).collect()
+}
+
 /// A moment of the story.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -131,13 +137,11 @@ impl Story {
 
     /// Tells it for ever, and says when a chapter begins.
     pub fn go_on(&self, world: &World, mut begins: impl FnMut(Chapter)) {
-        let chapters = chapters();
         let mut before: Vec<Chapter> = Vec::new();
         loop {
             let moment = self.now();
             world.tell(&moment);
-            let running = chapters.iter().filter(|chapter| moment.is_in(**chapter));
-            let running: Vec<Chapter> = running.copied().collect();
+            let running = running(&moment);
             let new = running.iter().filter(|chapter| !before.contains(chapter));
             new.for_each(|chapter| begins(*chapter));
             before = running;

@@ -17,11 +17,16 @@ mod exporter;
 mod fixtures;
 mod pantheon_upstream;
 mod spacelift_upstream;
+// Its clock is the demo program's.
+#[allow(dead_code)]
+#[path = "../../examples/demo/story/mod.rs"]
+mod story;
 mod upstream;
 
 mod attacks;
 mod cache;
 mod configuration;
+mod demo;
 mod documents;
 mod gate;
 mod lifecycle;

@@ -128,6 +128,11 @@ impl Upstream {
         self.state.requests.lock().unwrap().clone()
     }
 
+    /// Counts from nought again; for upstreams that run on and on.
+    pub fn forget_requests(&self) {
+        self.state.requests.lock().unwrap().clear();
+    }
+
     /// Waits until a path was asked `count` times.
     pub fn wait_for_requests(&self, path: &str, count: usize) -> Vec<Request> {
         wait_until(&format!("{count} requests for {path}"), || {

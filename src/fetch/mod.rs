@@ -7,6 +7,7 @@
 
 mod body;
 mod failure;
+mod mask;
 mod proxy;
 mod slots;
 mod trust;
@@ -15,6 +16,7 @@ mod url;
 use body::Unread;
 pub use body::{BODY_LIMIT_BYTES, Body};
 pub use failure::{Failure, KINDS};
+pub use mask::Mask;
 pub use proxy::Proxies;
 pub use slots::Slots;
 pub use trust::Roots;
@@ -142,6 +144,8 @@ pub struct Request<'a> {
     pub observe: Option<&'a (dyn Fn(&Attempt<'_>) + Sync)>,
     /// The address as log lines show it, where its path holds what they must not.
     pub shown: Option<&'a str>,
+    /// What it holds that no text may show, beside the headers of the service: an answer could repeat it.
+    pub secrets: &'a [&'a str],
 }
 
 impl<'a> Request<'a> {
@@ -157,6 +161,7 @@ impl<'a> Request<'a> {
             slots: None,
             observe: None,
             shown: None,
+            secrets: &[],
         }
     }
 
@@ -245,6 +250,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body, decompressed.
     pub body: Body,
+    /// For texts of the answer that are cut before they are shown; those of failures are masked in any case.
+    pub mask: Mask,
 }
 
 /// What was made of an answer.
@@ -345,6 +352,7 @@ impl Upstream {
         let _slot = self.fetcher.slots.take();
         let started = Instant::now();
         let mut status = None;
+        let mask = self.mask(request);
         let outcome = on_short_lived_stack(|| {
             let mut response = self.exchange(request, started, &mut status)?;
             let headers = std::mem::take(response.headers_mut());
@@ -362,10 +370,11 @@ impl Upstream {
                 status,
                 headers,
                 body,
+                mask: mask.clone(),
             })?;
             Ok(Decoded { value, duration })
         });
-        let outcome = outcome.flatten();
+        let outcome = outcome.flatten().map_err(|failure| mask.failure(failure));
         if let Some(observe) = request.observe {
             observe(&Attempt {
                 status,
@@ -374,6 +383,21 @@ impl Upstream {
             });
         }
         outcome
+    }
+
+    /// Hides what goes out with a request. A header that cannot be had is not sent either.
+    fn mask(&self, request: &Request<'_>) -> Mask {
+        let headers = self.headers.iter().flat_map(|(_, value)| value.reveal());
+        let of_proxies = self.fetcher.proxies.secrets();
+        let ours: Vec<String> = headers.chain(of_proxies).collect();
+        let of_query = request.url.query_values();
+        let of_source = request.secrets.iter().copied();
+        Mask::of(
+            ours.iter()
+                .map(String::as_str)
+                .chain(of_query)
+                .chain(of_source),
+        )
     }
 
     /// Request and the head of its answer, redirects included, within the time-out.

@@ -100,6 +100,12 @@ impl Url {
         self.0.query().is_some()
     }
 
+    /// What stands in the query behind its names; a key perhaps.
+    pub(super) fn query_values(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.0.query().unwrap_or_default().split('&');
+        pairs.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value))
+    }
+
     /// Scheme, host and port: what two addresses share that lie on the same server.
     pub fn origin(&self) -> (&str, String, u16) {
         let port = self

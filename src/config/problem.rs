@@ -8,7 +8,7 @@ const SHOWN_VALUE_CHARS: usize = 80;
 /// Longest word that no secret is.
 const PLAIN_WORD_CHARS: usize = 24;
 /// Shortest word with letters and digits that could be a password.
-const PASSWORD_LEAST_CHARS: usize = 6;
+const PASSWORD_LEAST_CHARS: usize = 7;
 
 /// A configuration error: where it is, what is wrong, what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +163,7 @@ mod tests {
             "-1",
             "9099s",
             "127.0.0.1:99999",
-            "githubstatus.com",
+            "chaos2.example.com",
             "ftp://status.example.com",
             "Live!",
             "VERBOSE",

@@ -31,6 +31,7 @@ mod once;
 mod page;
 mod pantheon;
 mod polling;
+mod secrets;
 mod signals;
 mod spacelift;
 mod spacelift_configuration;

@@ -19,7 +19,7 @@ use crate::fixtures;
 use crate::pantheon_upstream::{Pantheon, sites};
 use crate::spacelift_upstream::{Account, KEY_ID};
 use crate::tls::secure_upstream;
-use crate::upstream::{self, ANY_PATH, Behaviour, Request, Upstream, wait_until};
+use crate::upstream::{self, ANY_PATH, Behaviour, Request, Upstream};
 
 const HEADER: &str = "hdr/L1t&ral+\"quoted\"=9%7A";
 const HEADER_OF_VARIABLE: &str = "hdrV4riable-0f-the-Env";
@@ -35,7 +35,7 @@ const PROXY_PASSWORD: &str = "pr0xyP4ssw0rd-zz";
 const USER_ID: &str = "user-id-77777-4111-8111-111111111111";
 const EMAIL: &str = "ops1@secret-mail.example";
 
-const SECRETS: [(&str, &str); 11] = [
+const SECRETS: [(&str, &str); 12] = [
     ("header", HEADER),
     ("header of a variable", HEADER_OF_VARIABLE),
     ("header of a file", HEADER_OF_FILE),
@@ -47,6 +47,8 @@ const SECRETS: [(&str, &str); 11] = [
     ("webhook", HOOK),
     ("webhook's last part", "x9y8z7w6v5u4"),
     ("password of the proxy", PROXY_PASSWORD),
+    // As it is sent, in base64.
+    ("user of the proxy", "prxuser:pr0xyP4ssw0rd-zz"),
 ];
 
 /// A text in the spellings in which it could leave.
@@ -71,15 +73,27 @@ fn spellings(secret: &str) -> BTreeSet<String> {
         percent("-._~"),
         percent("-._~").to_lowercase(),
         percent("-._*").replace("%20", "+"),
-        in_json[1..in_json.len() - 1].to_owned(),
-        in_json[1..in_json.len() - 1].replace('&', "\\u0026"),
-        in_debug[1..in_debug.len() - 1].to_owned(),
+        inner(&in_json).to_owned(),
+        inner(&in_json).replace('&', "\\u0026"),
+        inner(&in_debug).to_owned(),
+        inner(&Value::from(inner(&in_debug)).to_string()).to_owned(),
+        inner(&Value::from(inner(&in_json)).to_string()).to_owned(),
         in_html,
-        base64(secret.as_bytes()).trim_end_matches('=').to_owned(),
     ]);
+    // Whatever stands before and after it.
+    for before in 0..3 {
+        let coded = base64(("x".repeat(before) + secret).as_bytes());
+        let (begin, end) = (before * 8, (before + secret.len()) * 8);
+        spellings.insert(coded[begin.div_ceil(6)..end / 6].to_owned());
+    }
     let long = halves.into_iter().filter(|half| half.chars().count() >= 8);
     spellings.extend(long);
     spellings
+}
+
+/// A quoted text without its quotes.
+fn inner(quoted: &str) -> &str {
+    &quoted[1..quoted.len() - 1]
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -414,7 +428,12 @@ fn check_failing(
     authority: Option<&str>,
     whoami: bool,
 ) -> String {
-    let setup = setup(name, WAYS[turn % 3], turn % 2 == 0, &Addresses::at(base));
+    let setup = setup(
+        name,
+        WAYS[turn % 3],
+        turn.is_multiple_of(2),
+        &Addresses::at(base),
+    );
     let setup = match authority {
         Some(pem) => {
             let file = setup.folder.write("given/ca.pem", pem);
@@ -637,9 +656,7 @@ fn proxy(opens: bool) -> Upstream {
     let proxy = Upstream::start();
     let answer = move |request: &Request, stream: &mut dyn upstream::Stream| {
         let pair = base64(format!("prxuser:{PROXY_PASSWORD}").as_bytes());
-        let got = request.header("proxy-authorization");
-        assert_eq!(got, Some(format!("Basic {pair}").as_str()));
-        let said = format!("{}\nprxuser:{PROXY_PASSWORD} {pair}", echo(request));
+        let said = format!("prxuser:{PROXY_PASSWORD} {pair}\n{}", echo(request));
         if !opens {
             let head = format!("HTTP/1.1 407 {pair} {PROXY_PASSWORD}\r\nconnection: close\r\n\r\n");
             let _ = stream.write_all((head + &said).as_bytes());
@@ -674,9 +691,20 @@ fn no_password_of_a_proxy_leaves() {
             polled(&exporter, service);
         }
         exporter.wait_for_log("login failed");
-        wait_until("the proxy to be asked", || {
-            (proxy.all_requests().len() > 3).then_some(())
-        });
+        let log = exporter.log();
+        let pair = base64(format!("prxuser:{PROXY_PASSWORD}").as_bytes());
+        let asked = proxy.all_requests();
+        assert!(
+            asked.len() > 3
+                && asked.iter().all(|request| {
+                    request.header("proxy-authorization") == Some(&format!("Basic {pair}"))
+                })
+        );
+        assert_eq!(
+            log.contains("(not shown)"),
+            opens,
+            "the proxy's words are there otherwise: {log}"
+        );
         assert_exporter_clean(&exporter, &setup.folder.0);
     }
 }

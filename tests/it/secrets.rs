@@ -559,6 +559,28 @@ fn no_secret_leaves_in_the_error_of_a_reply_or_in_json_that_breaks_off() {
 }
 
 #[test]
+fn no_secret_leaves_in_the_words_of_a_page_that_are_not_understood() {
+    let upstream = Upstream::start();
+    let repeat = |request: &Request, stream: &mut dyn upstream::Stream| {
+        let mut page = fixtures::calm();
+        page["components"][0]["status"] = secrets_of(request).into();
+        page["components"][1]["status"] = request.header("x-literal").into();
+        upstream::answer(stream, 200, &[], page.to_string().as_bytes());
+    };
+    upstream.set(ANY_PATH, Arc::new(repeat));
+    let setup = setup(
+        "secrets-words",
+        Way::Literal,
+        false,
+        &Addresses::at(&upstream.url("")),
+    );
+    let exporter = setup.start();
+    let log = exporter.wait_for_log("page not fully understood");
+    assert!(log.contains("(not shown)"), "{log}");
+    assert_clean("the log", &log);
+}
+
+#[test]
 fn no_secret_leaves_in_the_address_of_a_redirect() {
     let there = Upstream::start();
     there.set(ANY_PATH, repeat(404));

@@ -361,7 +361,12 @@ impl Poster {
             ..Retry::NEVER
         };
         let post = Request::post(&url, "application/json", body.to_string().into_bytes());
-        let request = Request { retry, ..post };
+        let request = Request {
+            retry,
+            shown: Some("the webhook"),
+            secrets: &[&webhook, url.path()],
+            ..post
+        };
         self.upstream
             .send(&request, |_| Ok(()))
             .map(|_| ())

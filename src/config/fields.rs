@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::problem::{Problem, did_you_mean, shown};
+use super::problem::{Problem, did_you_mean, shown, shown_name, shown_path, shown_value};
 use super::secret::Secret;
 use super::settings::Given;
 use crate::fetch::{BadUrl, Url};
@@ -310,16 +310,19 @@ impl<'a> Fields<'a> {
         match Url::parse(&text) {
             Ok(url) => Some(url),
             Err(bad) => {
+                // A password in the address or a key in its query is not repeated.
+                let address = text.split(['?', '#']).next().unwrap_or_default();
+                let value = match bad {
+                    BadUrl::UserInfo => "the address".to_owned(),
+                    _ => shown_value(address),
+                };
+                let is_shown = value.starts_with('"');
                 let remedy = match bad {
-                    BadUrl::NoScheme => format!("; write {:?}", format!("https://{text}")),
+                    BadUrl::NoScheme if is_shown => {
+                        format!("; write {:?}", format!("https://{address}"))
+                    }
                     BadUrl::UserInfo => "; give credentials with \"headers\"".to_owned(),
                     _ => "; write it like \"https://status.example.com\"".to_owned(),
-                };
-                // A password in the address is not repeated.
-                let value = if bad == BadUrl::UserInfo {
-                    "the address".to_owned()
-                } else {
-                    shown(&text)
                 };
                 self.problem(field, &format!("{value} {bad}{remedy}"));
                 None
@@ -335,7 +338,11 @@ impl<'a> Fields<'a> {
             let hint = did_you_mean(&text, words.iter().copied());
             self.problem(
                 field,
-                &format!("{} is none of {}{hint}", shown(&text), words.join(", ")),
+                &format!(
+                    "{} is none of {}{hint}",
+                    shown_value(&text),
+                    words.join(", ")
+                ),
             );
         }
         found
@@ -356,7 +363,10 @@ impl<'a> Fields<'a> {
             Some(_) => {
                 self.problem(
                     field,
-                    &format!("{value} is not between {least:?} and {most:?}"),
+                    &format!(
+                        "{} is not between {least:?} and {most:?}",
+                        shown_json(&value)
+                    ),
                 );
                 None
             }
@@ -383,8 +393,9 @@ impl<'a> Fields<'a> {
     /// An object of secrets.
     pub fn secrets(&mut self, field: &str) -> Vec<(String, Secret)> {
         let mut secrets = Vec::new();
-        for (name, value) in self.object(field) {
-            if let Some(secret) = self.secret_value(&format!("{field}.{name}"), value) {
+        for (name, value) in self.secret_object(field) {
+            let place = format!("{field}.{}", shown_name(&name).trim_matches('"'));
+            if let Some(secret) = self.secret_value(&place, value) {
                 secrets.push((name, secret));
             }
         }
@@ -399,7 +410,7 @@ impl<'a> Fields<'a> {
             Err(cause) => {
                 self.problem(
                     field,
-                    &format!("file {} cannot be read: {cause}", shown(&path)),
+                    &format!("file {} cannot be read: {cause}", shown_path(&path)),
                 );
                 None
             }
@@ -444,6 +455,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// An object whose values are secrets: what stands there instead of it is not shown.
+    fn secret_object(&mut self, field: &str) -> serde_json::Map<String, Value> {
+        match self.take(field) {
+            None => serde_json::Map::new(),
+            Some(Value::Object(entries)) => entries,
+            Some(_) => {
+                self.problem(field, "is no object (not shown)");
+                serde_json::Map::new()
+            }
+        }
+    }
+
     fn secret_value(&mut self, field: &str, value: Value) -> Option<Secret> {
         let source = match &value {
             Value::String(text) => return Some(Secret::literal(text)),
@@ -455,6 +478,7 @@ impl<'a> Fields<'a> {
             {
                 Some(text) => Some(Secret::literal(text)),
                 None => {
+                    let name = shown_variable(name);
                     self.problem(field, &format!("variable {name} is not set"));
                     None
                 }
@@ -479,10 +503,20 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The name of a variable, unless it is none and so could be the secret itself.
+fn shown_variable(name: &str) -> &str {
+    let is_name =
+        |letter: u8| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == b'_';
+    match name.bytes().all(is_name) {
+        true => name,
+        false => "(not shown: names of variables are capital letters, digits and _)",
+    }
+}
+
 /// A wrong value as an error shows it: a text quoted, a number or word as it is, a list or object by its kind.
 fn shown_json(value: &Value) -> String {
     match value {
-        Value::String(text) => shown(text),
+        Value::String(text) => shown_value(text),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
         other => other.to_string(),

@@ -10,7 +10,7 @@ mod services;
 pub mod settings;
 
 pub use fields::{Field, Fields, Form, Reach, parse_duration};
-pub use problem::{Problem, shown};
+pub use problem::{Problem, shown, shown_path, shown_value};
 pub use schema::schema;
 pub use secret::{Secret, Unreadable};
 pub use services::{GENERAL_FIELDS, Service};
@@ -302,7 +302,7 @@ impl Reader<'_> {
     fn services_text(&self) -> Result<Option<(String, String)>, Problem> {
         if let Some(value) = self.given.get(&settings::CONFIG_FILE) {
             let text = read_file(value.text)
-                .map_err(|cause| value.problem(&format!("cannot be read: {cause}")))?;
+                .map_err(|cause| value.path_problem(&format!("cannot be read: {cause}")))?;
             return Ok(Some((value.text.to_owned(), text)));
         }
         for place in USUAL_PLACES {
@@ -351,10 +351,13 @@ impl Reader<'_> {
     }
 
     fn roots(&mut self) -> Option<Roots> {
-        self.value(&settings::SSL_CERT_FILE, None, |path| {
-            let pem = std::fs::read(path).map_err(|cause| format!("cannot be read: {cause}"))?;
-            Roots::from_pem(&pem).map(Some)
-        })
+        let value = self.given.get(&settings::SSL_CERT_FILE)?;
+        let roots = std::fs::read(value.text)
+            .map_err(|cause| format!("cannot be read: {cause}"))
+            .and_then(|pem| Roots::from_pem(&pem));
+        roots
+            .map_err(|what| self.problems.push(value.path_problem(&what)))
+            .ok()
     }
 
     fn cache_dir(&mut self) -> PathBuf {
@@ -488,7 +491,7 @@ pub fn parse_listen(address: &str) -> Result<Listen, String> {
         Some(found) => Ok(Listen::At(found)),
         None => Err(format!(
             "{} is no address to listen on; write it like 127.0.0.1:9001 or :9001",
-            shown(address)
+            shown_value(address)
         )),
     }
 }

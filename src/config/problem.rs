@@ -5,6 +5,11 @@ use std::fmt;
 /// Longest piece of a wrong value that an error repeats, in characters.
 const SHOWN_VALUE_CHARS: usize = 80;
 
+/// Longest word that no secret is.
+const PLAIN_WORD_CHARS: usize = 24;
+/// Shortest word with letters and digits that could be a password.
+const PASSWORD_LEAST_CHARS: usize = 7;
+
 /// A configuration error: where it is, what is wrong, what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem(String);
@@ -27,6 +32,60 @@ pub fn shown(value: &str) -> String {
     let cut = crate::model::cut(value, SHOWN_VALUE_CHARS);
     let dots = if cut.len() < value.len() { "…" } else { "" };
     format!("{cut:?}{dots}")
+}
+
+/// A wrong value as an error shows it, unless it could be a secret that stands in the wrong place.
+pub fn shown_value(value: &str) -> String {
+    match value.split(is_separator).any(is_like_a_secret) {
+        false => shown(value),
+        true => {
+            let chars = value.chars().count();
+            format!("the value ({chars} characters, not shown: it could be a secret)")
+        }
+    }
+}
+
+/// A path as an error shows it, unless it is none and so could be the secret itself.
+pub fn shown_path(path: &str) -> String {
+    let is_path = ["/", "./", "../", "~/"]
+        .iter()
+        .any(|begin| path.starts_with(begin));
+    if is_path || std::fs::exists(path).unwrap_or(false) {
+        path.escape_debug().to_string()
+    } else {
+        "(not shown: no file has this name, and it could be a secret)".to_owned()
+    }
+}
+
+/// The beginning of a name, up to the first character that no name has: what follows could be a secret.
+pub(super) fn shown_name(name: &str) -> String {
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.$".contains(letter);
+    let end = name.find(|letter| !is_of_name(letter));
+    match end.and_then(|end| name.get(..end)) {
+        None => shown_value(name),
+        Some(beginning) => format!("{}…", shown_value(beginning)),
+    }
+}
+
+/// Where one part of an address, a path or a list ends.
+fn is_separator(letter: char) -> bool {
+    letter.is_whitespace() || ".:/,;?#@[]()".contains(letter)
+}
+
+/// Whether a word is longer than those that a wrong value consists of, or a mixture as passwords and keys are.
+fn is_like_a_secret(word: &str) -> bool {
+    let has = |is_it: fn(&char) -> bool| word.chars().any(|letter| is_it(&letter));
+    let mixture = [
+        has(char::is_ascii_lowercase),
+        word.chars()
+            .skip(1)
+            .any(|letter| letter.is_ascii_uppercase()),
+        has(char::is_ascii_digit),
+        has(|letter| !letter.is_ascii_alphanumeric() && !['-', '_'].contains(letter)),
+    ];
+    let kinds = mixture.iter().filter(|is_there| **is_there).count();
+    let length = word.chars().count();
+    length > PLAIN_WORD_CHARS || (length >= PASSWORD_LEAST_CHARS && kinds >= 2)
 }
 
 /// ` (did you mean "x"?)` for the known name nearest to `word`, or nothing when none is near.
@@ -91,6 +150,40 @@ mod tests {
         );
         assert_eq!(did_you_mean("endpoint", ["url", "name"]), "");
         assert_eq!(did_you_mean("", []), "");
+    }
+
+    #[test]
+    fn a_wrong_value_is_shown_unless_it_could_be_a_secret() {
+        for slip in [
+            "90001",
+            "loud",
+            "5 parsecs",
+            "statuspge",
+            "1h30",
+            "-1",
+            "9099s",
+            "127.0.0.1:99999",
+            "chaos2.example.com",
+            "ftp://status.example.com",
+            "Live!",
+            "VERBOSE",
+        ] {
+            assert_eq!(shown_value(slip), format!("{slip:?}"));
+        }
+        for secret in [
+            "s3cr3t-in-the-open",
+            "hunter2",
+            "correct&horse",
+            "aBcDeFgH",
+            "x7",
+            "aaaaaaaaaaaaaaaaaaaaaaaaa",
+        ] {
+            let text = shown_value(&format!("https://h.example/{secret}"));
+            assert_eq!(text.contains(secret), secret == "x7", "{text}");
+        }
+        assert_eq!(shown_name("Authorization: Bearer x"), "\"Authorization\"…");
+        assert_eq!(shown_path("/nowhere/key"), "/nowhere/key");
+        assert!(shown_path("T000/B000/x").starts_with("(not shown"));
     }
 
     #[test]

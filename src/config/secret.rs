@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::problem::shown_path;
+
 /// Largest secret file; a key or certificate never comes near it.
 const FILE_LIMIT_BYTES: u64 = 64 * 1024;
 
@@ -61,12 +63,14 @@ fn read(path: &Path) -> Result<String, Unreadable> {
         Ok(_) => std::fs::read_to_string(path).map_err(|cause| cause.to_string()),
         Err(cause) => Err(cause.to_string()),
     };
+    // A secret itself may stand where its file is wanted.
+    let name = || shown_path(&path.to_string_lossy());
     match content.as_deref().map(str::trim) {
-        Ok("") => Err(Unreadable(format!("file {} is blank", path.display()))),
+        Ok("") => Err(Unreadable(format!("file {} is blank", name()))),
         Ok(value) => Ok(value.to_owned()),
         Err(cause) => Err(Unreadable(format!(
             "file {} cannot be read: {cause}",
-            path.display()
+            name()
         ))),
     }
 }

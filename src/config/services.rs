@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::fields::{Field, Fields, Form, Reach};
-use super::problem::{Problem, did_you_mean, shown};
+use super::problem::{Problem, did_you_mean, shown, shown_name, shown_value};
 use super::settings::Given;
 use crate::fetch::{Roots, UpstreamSettings};
 use crate::model::{StaticLabels, is_label_name};
@@ -149,6 +149,11 @@ fn read_entries(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<(Str
     let entries = match serde_json::from_str::<Entries>(text.trim_start_matches('\u{feff}')) {
         Ok(document) => document.0,
         Err(cause) => {
+            // Of JSON of another form the words would show a value.
+            let cause = match cause.is_data() {
+                true => format!("at line {} column {}", cause.line(), cause.column()),
+                false => cause.to_string(),
+            };
             problems.push(Problem::new(format!(
                 "{file}: is not a JSON object of services: {cause}"
             )));
@@ -264,7 +269,7 @@ fn read_kind(fields: &mut Fields<'_>) -> Option<&'static SourceKind> {
             "type",
             &format!(
                 "unknown type {}{hint}; known are {}",
-                shown(name),
+                shown_value(name),
                 known.join(", ")
             ),
         );
@@ -281,7 +286,7 @@ fn read_headers(fields: &mut Fields<'_>) -> Vec<(String, super::Secret)> {
         if ureq::http::HeaderName::from_bytes(name.as_bytes()).is_err() {
             fields.problem(
                 "headers",
-                &format!("{} is no name of a header", shown(name)),
+                &format!("{} is no name of a header", shown_name(name)),
             );
         } else if !sendable {
             fields.problem(

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write};
 
-use super::problem::{Problem, did_you_mean, shown};
+use super::problem::{Problem, did_you_mean, shown_name, shown_path, shown_value};
 
 /// One setting of the process.
 #[derive(Debug)]
@@ -100,8 +100,8 @@ pub struct Given {
     variables: BTreeMap<String, String>,
 }
 
-/// A given value and the name under which it was given.
-#[derive(Debug, PartialEq, Eq)]
+/// A given value and the name under which it was given. `Debug` shows the name alone: it may be a secret.
+#[derive(PartialEq, Eq)]
 pub struct Value<'a> {
     /// `--flag` or the variable's name.
     pub name: String,
@@ -109,11 +109,23 @@ pub struct Value<'a> {
     pub text: &'a str,
 }
 
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value({})", self.name)
+    }
+}
+
 impl Value<'_> {
     /// `METRICS_PORT=90001: not a port (0 to 65535)`
     pub fn problem(&self, what: &str) -> Problem {
-        let text = shown(self.text);
+        let text = shown_value(self.text);
         Problem::new(format!("{}={}: {what}", self.name, text.trim_matches('"')))
+    }
+
+    /// `SSL_CERT_FILE=/etc/none.pem: cannot be read`
+    pub fn path_problem(&self, what: &str) -> Problem {
+        let path = shown_path(self.text);
+        Problem::new(format!("{}={path}: {what}", self.name))
     }
 }
 
@@ -166,15 +178,22 @@ impl Given {
                     continue;
                 }
                 Ok(Some(lexopt::Arg::Long(name))) => name.to_owned(),
-                Ok(Some(other)) => {
-                    problems.push(Problem::new(format!(
-                        "{:?} is not understood; see --help",
-                        other.unexpected().to_string()
-                    )));
+                // The original of a source may take a secret on its command line.
+                Ok(Some(lexopt::Arg::Value(_))) => {
+                    let what = "an argument that is no flag (not shown) is not understood";
+                    problems.push(Problem::new(format!("{what}; see --help")));
                     continue;
                 }
-                Err(cause) => {
-                    problems.push(Problem::new(format!("{cause}; see --help")));
+                Ok(Some(lexopt::Arg::Short(letter))) => {
+                    // What follows the letter could be its value.
+                    drop(parser.optional_value());
+                    let what = format!("unknown flag -{}", letter.escape_debug());
+                    problems.push(Problem::new(format!("{what}; see --help")));
+                    continue;
+                }
+                Err(_) => {
+                    let what = "a flag that takes no value has one (not shown)";
+                    problems.push(Problem::new(format!("{what}; see --help")));
                     return ask;
                 }
             };
@@ -193,8 +212,10 @@ impl Given {
             // Its value, if there is one, belongs to it.
             drop(parser.optional_value());
             let hint = did_you_mean(name, known).replacen('"', "\"--", 1);
+            let name = shown_name(name);
             return Err(Problem::new(format!(
-                "unknown flag --{name}{hint}; see --help"
+                "unknown flag --{}{hint}; see --help",
+                name.trim_matches('"')
             )));
         };
         let text = match (setting.switch, parser.optional_value()) {
@@ -336,7 +357,10 @@ mod tests {
             problems[0].contains("unknown flag --web.prot (did you mean \"--web.port\"?)"),
             "{problems:?}"
         );
-        assert!(problems[1].contains("extra"), "{problems:?}");
+        assert!(
+            problems[1].contains("no flag") && !problems[1].contains("extra"),
+            "{problems:?}"
+        );
         assert!(
             problems[2].contains("--log.level needs a value"),
             "{problems:?}"

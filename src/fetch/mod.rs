@@ -6,6 +6,7 @@
 
 mod body;
 mod failure;
+mod mask;
 mod proxy;
 mod slots;
 mod trust;
@@ -14,6 +15,7 @@ mod url;
 use body::Unread;
 pub use body::{BODY_LIMIT_BYTES, Body};
 pub use failure::{Failure, KINDS};
+pub use mask::Mask;
 pub use proxy::Proxies;
 pub use slots::Slots;
 pub use trust::Roots;
@@ -140,6 +142,8 @@ pub struct Request<'a> {
     pub observe: Option<&'a (dyn Fn(&Attempt<'_>) + Sync)>,
     /// The address as log lines show it, where its path holds what they must not.
     pub shown: Option<&'a str>,
+    /// What it holds that no text may show, beside the headers of the service: an answer could repeat it.
+    pub secrets: &'a [&'a str],
 }
 
 impl<'a> Request<'a> {
@@ -155,6 +159,7 @@ impl<'a> Request<'a> {
             slots: None,
             observe: None,
             shown: None,
+            secrets: &[],
         }
     }
 
@@ -243,6 +248,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body, decompressed.
     pub body: Body,
+    /// For texts of the answer that are cut before they are shown; those of failures are masked in any case.
+    pub mask: Mask,
 }
 
 /// What was made of an answer.
@@ -361,12 +368,14 @@ impl Upstream {
         let _slot = self.fetcher.slots.take();
         let started = Instant::now();
         let mut status = None;
+        let mask = self.mask(request);
         // ureq panics when it gets no thread to look a name up.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            self.ask_once(request, started, &mut status, decode)
+            self.ask_once(request, started, &mut status, &mask, decode)
         }));
-        let outcome =
-            outcome.unwrap_or_else(|panic| Err(Failure::Internal(panic_text(panic.as_ref()))));
+        let outcome = outcome
+            .unwrap_or_else(|panic| Err(Failure::Internal(panic_text(panic.as_ref()))))
+            .map_err(|failure| mask.failure(failure));
         if let Some(observe) = request.observe {
             let failure = outcome.as_ref().err();
             observe(&Attempt {
@@ -383,6 +392,7 @@ impl Upstream {
         request: &Request<'_>,
         started: Instant,
         status: &mut Option<u16>,
+        mask: &Mask,
         decode: &mut dyn FnMut(&Answer) -> Result<(), Failure>,
     ) -> Result<Duration, Failure> {
         let mut response = self.exchange(request, started, status)?;
@@ -400,8 +410,24 @@ impl Upstream {
             status: response.status().as_u16(),
             headers,
             body,
+            mask: mask.clone(),
         })?;
         Ok(duration)
+    }
+
+    /// Hides what goes out with a request. A header that cannot be had is not sent either.
+    fn mask(&self, request: &Request<'_>) -> Mask {
+        let headers = self.headers.iter().flat_map(|(_, value)| value.reveal());
+        let of_proxies = self.fetcher.proxies.secrets();
+        let ours: Vec<String> = headers.chain(of_proxies).collect();
+        let of_query = request.url.query_values();
+        let of_source = request.secrets.iter().copied();
+        Mask::of(
+            ours.iter()
+                .map(String::as_str)
+                .chain(of_query)
+                .chain(of_source),
+        )
     }
 
     /// Request and the head of its answer, redirects included, within the time-out.

@@ -63,6 +63,16 @@ impl Proxies {
         })
     }
 
+    /// The passwords, alone and as they are sent: `user:password`.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = String> + '_ {
+        let proxies = self.https.iter().chain(&self.http);
+        let passwords = proxies.filter_map(|proxy| Some((proxy.username(), proxy.password()?)));
+        passwords.flat_map(|(user, password)| {
+            let pair = format!("{}:{password}", user.unwrap_or_default());
+            [password.to_owned(), pair]
+        })
+    }
+
     /// The proxy for a request to `url`, if any.
     pub fn choose(&self, url: &Url) -> Option<&ureq::Proxy> {
         let proxy = if url.is_https() {

@@ -4,6 +4,9 @@ use std::fmt;
 
 use ureq::http::Uri;
 
+/// A shorter value of a query is no key, but a word such as `json`.
+const KEY_LEAST_BYTES: usize = 8;
+
 /// An absolute http(s) address with a host and without user name or password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url(Uri);
@@ -98,6 +101,13 @@ impl Url {
     /// Whether a query follows the path.
     pub fn has_query(&self) -> bool {
         self.0.query().is_some()
+    }
+
+    /// What stands in the query behind its names and is long enough to be a key.
+    pub(super) fn query_values(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.0.query().unwrap_or_default().split('&');
+        let values = pairs.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        values.filter(|value| value.len() >= KEY_LEAST_BYTES)
     }
 
     /// Scheme, host and port: what two addresses share that lie on the same server.

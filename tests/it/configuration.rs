@@ -44,8 +44,8 @@ fn every_mistake_is_reported_at_once_with_file_service_field_and_remedy() {
         "service \"text\": is no object",
         "service \"header\", field \"headers.X\": variable NOT_SET is not set",
         "service \"header\", field \"headers.Y\": file /no/such/file cannot be read",
-        "service \"header\", field \"headers\": \"bad name\" is no name of a header",
-        "service \"ca\", field \"ca_file\": file \"/no/such/ca.pem\" cannot be read",
+        "service \"header\", field \"headers\": \"bad\"… is no name of a header",
+        "service \"ca\", field \"ca_file\": file /no/such/ca.pem cannot be read",
     ];
     for text in expected {
         assert!(

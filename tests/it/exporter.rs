@@ -165,31 +165,24 @@ impl Setup {
     pub fn start(&self) -> Exporter {
         let started = Instant::now();
         let mut child = self.command().spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, copy) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                copy.lock().unwrap().push_str(&format!("{line}\n"));
-            }
-        });
+        let log = copied(child.stderr.take().unwrap());
+        let output = copied(child.stdout.take().unwrap());
         let mut exporter = Exporter {
             child,
             port: 0,
             log,
+            output,
             user: self.user,
             _folder: Arc::clone(&self.folder),
             started,
         };
         exporter.port = wait_until("the port to be open", || {
             let log = exporter.log();
-            let (_, rest) = log.split_once("listening address=")?;
-            rest.lines()
-                .next()?
-                .rsplit(':')
-                .next()?
-                .trim_matches('"')
-                .parse()
-                .ok()
+            let line = log.lines().find(|line| line.contains("listening"))?;
+            // `listening address=127.0.0.1:9001`, or JSON.
+            let (_, address) = line.split_once("127.0.0.1:").or(line.rsplit_once(':'))?;
+            let end = address.find(|letter: char| !letter.is_ascii_digit());
+            address[..end.unwrap_or(address.len())].parse().ok()
         });
         exporter
     }
@@ -203,6 +196,18 @@ impl Setup {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// What a stream of the process brings, line by line.
+fn copied(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let copy = Arc::clone(&text);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            copy.lock().unwrap().push_str(&format!("{line}\n"));
+        }
+    });
+    text
 }
 
 fn become_user(command: &mut Command, user: Option<u32>) {
@@ -224,6 +229,7 @@ pub struct Exporter {
     child: Child,
     port: u16,
     log: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
     user: Option<u32>,
     /// Stays as long as the process that works in it.
     _folder: Arc<Folder>,
@@ -264,6 +270,11 @@ impl Exporter {
 
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// What it wrote to standard output.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {

@@ -36,6 +36,7 @@ mod once;
 mod page;
 mod pantheon;
 mod polling;
+mod secrets;
 mod signals;
 mod spacelift;
 mod spacelift_configuration;

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::mask::{Mask, encode};
+use super::form::encode;
 use super::reading;
 use super::settings::{Credentials, Settings};
 use super::tally::Requests;
@@ -142,12 +142,11 @@ impl Chaos<'_> {
         let password = caller.password.reveal(credentials).map_err(unsent)?;
         let url = self.url(command).map_err(unsent)?;
         let body = form(credentials, &password, service);
-        let mask = Mask::of(&password);
         let last_status = Mutex::new(None);
         let observe = |attempt: &Attempt<'_>| {
             *last_status.lock().unwrap_or_else(PoisonError::into_inner) = attempt.status;
             caller.requests.count(command, attempt);
-            self.log_attempt(command, attempt, &mask);
+            self.log_attempt(command, attempt);
         };
         let request = Request {
             follow: Follow::SameOrigin,
@@ -160,11 +159,12 @@ impl Chaos<'_> {
             },
             slots: Some(&caller.slots),
             observe: Some(&observe),
+            secrets: &[&password],
             ..Request::post(&url, "application/x-www-form-urlencoded", body)
         };
         let decode = |answer: &Answer| {
             let retry_after = self.upstream.retry_after(&answer.headers);
-            decode(answer, retry_after, &mask)
+            decode(answer, retry_after)
         };
         let sent = self.upstream.send(&request, decode);
         let status = *last_status.lock().unwrap_or_else(PoisonError::into_inner);
@@ -173,7 +173,7 @@ impl Chaos<'_> {
             if class == ErrorClass::Auth {
                 caller.password.forget();
             }
-            let failure = masked(failure, &mask);
+            let failure = bounded(failure);
             CallError {
                 class,
                 status,
@@ -191,13 +191,12 @@ impl Chaos<'_> {
     }
 
     /// Attempts that failed in passing; the others are logged by whoever gives up.
-    fn log_attempt(&self, command: Command, attempt: &Attempt<'_>, mask: &Mask) {
+    fn log_attempt(&self, command: Command, attempt: &Attempt<'_>) {
         let Some(failure) = attempt.failure.filter(|failure| is_passing(failure)) else {
             return;
         };
         let (subsystem, name) = (command.subsystem, command.name);
-        let cause = mask.apply(&failure.to_string());
-        log::warn!(service = self.caller.service_key, subsystem = subsystem, command = name, kind = failure.kind(), cause = cause; "request failed");
+        log::warn!(service = self.caller.service_key, subsystem = subsystem, command = name, kind = failure.kind(), cause:% = failure; "request failed");
     }
 }
 
@@ -220,7 +219,7 @@ fn is_passing_status(code: u16) -> bool {
 
 /// A reply, or what an answer says went wrong. An `error` in the body counts whatever the status, but for statuses
 /// that pass.
-fn decode(answer: &Answer, retry_after: Option<Duration>, mask: &Mask) -> Result<Reply, Failure> {
+fn decode(answer: &Answer, retry_after: Option<Duration>) -> Result<Reply, Failure> {
     let code = answer.status;
     let status = Failure::Status { code, retry_after };
     if is_passing_status(code) {
@@ -231,8 +230,8 @@ fn decode(answer: &Answer, retry_after: Option<Duration>, mask: &Mask) -> Result
     let reply = match parsed {
         Ok(Item(Some(reply))) => reply,
         _ if !is_good => return Err(status),
-        Ok(Item(None)) => return Err(unreadable("it is no object", answer, mask)),
-        Err(Failure::Json(cause)) => return Err(unreadable(&cause, answer, mask)),
+        Ok(Item(None)) => return Err(unreadable("it is no object", answer)),
+        Err(Failure::Json(cause)) => return Err(unreadable(&cause, answer)),
         Err(failure) => return Err(failure),
     };
     match reading::error(&reply) {
@@ -243,14 +242,9 @@ fn decode(answer: &Answer, retry_after: Option<Duration>, mask: &Mask) -> Result
 }
 
 /// A body that is no JSON object, with its beginning.
-fn unreadable(cause: &str, answer: &Answer, mask: &Mask) -> Failure {
-    // Masked before it is cut, so that no half of a secret is left at the end.
-    let text = mask.apply(&String::from_utf8_lossy(answer.body.head()));
-    let mut end = EXCERPT_LIMIT_BYTES.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let excerpt = text.get(..end).unwrap_or_default();
+fn unreadable(cause: &str, answer: &Answer) -> Failure {
+    let text = String::from_utf8_lossy(answer.body.head());
+    let excerpt = answer.mask.excerpt(&text, EXCERPT_LIMIT_BYTES);
     Failure::Json(format!("{cause}; it begins with {excerpt:?}"))
 }
 
@@ -270,15 +264,10 @@ fn is_refusal(said: &str) -> bool {
     REFUSALS.iter().any(|word| said.contains(word))
 }
 
-/// The failure without the password, and with texts of a bounded length.
-fn masked(failure: Failure, mask: &Mask) -> Failure {
-    let clean = |text: String| mask.apply(&text);
+/// The failure with a text of a bounded length.
+fn bounded(failure: Failure) -> Failure {
     match failure {
-        Failure::Refused(said) => Failure::Refused(cut(&clean(said), ERROR_LIMIT_CHARS).to_owned()),
-        Failure::Json(cause) => Failure::Json(clean(cause)),
-        Failure::Redirect(detail) => Failure::Redirect(clean(detail)),
-        Failure::Shape(detail) => Failure::Shape(clean(detail)),
-        Failure::BodyUnreadable(detail) => Failure::BodyUnreadable(clean(detail)),
+        Failure::Refused(said) => Failure::Refused(cut(&said, ERROR_LIMIT_CHARS).to_owned()),
         other => other,
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! Three tiers run on a cadence of their own ([`schedule`]); [`runs`] says what each asks for, [`chaos`] sends one
 //! command, [`reading`] says what a reply means, [`state`] keeps it and [`families`] shows it. [`settings`] and
-//! [`variables`] read the configuration, [`mask`] keeps the password to ourselves, [`tally`] counts. Nothing is kept across restarts.
+//! [`variables`] read the configuration, [`form`] writes the body of a request, [`tally`] counts. Nothing is kept across restarts.
 
 mod chaos;
 mod families;
 mod fields;
+mod form;
 mod london;
-mod mask;
 mod reading;
 mod runs;
 mod schedule;

@@ -4,7 +4,7 @@
 //! no field, since all services share them.
 
 use crate::config::settings::Given;
-use crate::config::{Listen, Problem, parse_listen, shown};
+use crate::config::{Listen, Problem, parse_listen, shown_value};
 use crate::sources::WantedLog;
 
 /// What all variables begin with.
@@ -113,7 +113,7 @@ pub(super) fn own_listen(given: &Given) -> Result<Option<Listen>, Problem> {
     let number = match port {
         None => OWN_PORT,
         Some((written, text)) => read_port(text).ok_or_else(|| {
-            let text = shown(text);
+            let text = shown_value(text);
             Problem::new(format!(
                 "{written}: {text} is no whole number from 1 to 65535"
             ))
@@ -149,7 +149,7 @@ pub(super) fn wanted_log(given: &Given) -> Result<WantedLog, Vec<Problem>> {
     if let Some((written, text)) = find(given, "LOGGING__LEVEL") {
         wanted.level = level(text);
         if wanted.level.is_none() {
-            let text = shown(text);
+            let text = shown_value(text);
             problems.push(Problem::new(format!(
                 "{written}: {text} is none of DEBUG, INFO, WARNING, ERROR, CRITICAL"
             )));
@@ -158,7 +158,7 @@ pub(super) fn wanted_log(given: &Given) -> Result<WantedLog, Vec<Problem>> {
     if let Some((written, text)) = find(given, "LOGGING__JSON_FORMAT") {
         wanted.json = truth(text.trim());
         if wanted.json.is_none() {
-            let text = shown(text);
+            let text = shown_value(text);
             problems.push(Problem::new(format!(
                 "{written}: {text} is neither true nor false"
             )));

@@ -214,6 +214,8 @@ impl Caller<'_> {
         let mut request = Request::post(&url, "application/json", body.into_bytes());
         request.headers.extend(general_headers());
         request.observe = Some(&observe);
+        let secrets = [token.as_str()];
+        request.secrets = &secrets;
         let answer = self
             .api
             .upstream
@@ -275,6 +277,7 @@ impl Caller<'_> {
             follow: Follow::SameOrigin,
             observe: Some(&observe),
             shown: Some(&shown),
+            secrets: &[&text, &user_id],
             ..Request::get(&url)
         };
         let answer = self.api.upstream.send(&request, decode);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Field, Fields, Form, Secret, Unreadable};
+use crate::config::{Field, Fields, Form, Secret, Unreadable, shown_value};
 use crate::fetch::Url;
 
 /// The upstream (contract, section 2).
@@ -300,7 +300,7 @@ fn read_environment(fields: &mut Fields<'_>) -> Option<String> {
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !is_good {
-        let shown = crate::config::shown(&name);
+        let shown = shown_value(&name);
         fields.problem(
             "environment",
             &format!("{shown} is no name of an environment; use 1 to 11 of a-z, 0-9 and -"),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::wire::{GraphqlError, Reply};
-use crate::fetch::{Body, Failure, Request, Statuses, Upstream, Url};
+use crate::fetch::{Body, Failure, Mask, Request, Statuses, Upstream, Url};
 use crate::lenient::Item;
 
 /// What a field says that this key or deployment may not read (contract, section 3.3).
@@ -16,8 +16,9 @@ const UNAUTHORIZED: &str = "unauthorized";
 const EXCERPT_BYTES: usize = 200;
 /// The part of an error's body that is searched for the words above.
 const SEARCHED_BYTES: usize = 16 * 1024;
-/// A shorter secret is no secret, and hiding it would blot out whole texts.
-const HIDDEN_LEAST_BYTES: usize = 4;
+
+/// What stands before a token in an answer.
+const NEW_TOKEN: &str = "\"jwt\"";
 
 /// How a request ended: the label `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,41 +116,11 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// Texts that must not be shown even if the upstream repeats them.
-#[derive(Default)]
-pub(super) struct Hidden(Vec<String>);
-
-impl Hidden {
-    pub(super) fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Hidden {
-        let mut hidden = Vec::new();
-        for text in texts
-            .into_iter()
-            .filter(|text| text.len() >= HIDDEN_LEAST_BYTES)
-        {
-            let in_json = serde_json::Value::from(text).to_string();
-            hidden.push(in_json.trim_matches('"').to_owned());
-            hidden.push(text.to_owned());
-        }
-        Hidden(hidden)
-    }
-
-    /// The beginning of a text without what is hidden.
-    fn excerpt(&self, text: &str) -> String {
-        let shown = (self.0.iter()).fold(text.to_owned(), |text, hidden| {
-            text.replace(hidden.as_str(), "(not shown)")
-        });
-        let mut end = EXCERPT_BYTES.min(shown.len());
-        while !shown.is_char_boundary(end) {
-            end -= 1;
-        }
-        shown.get(..end).unwrap_or_default().trim().to_owned()
-    }
-}
-
 /// The way to the upstream.
 pub(super) trait Api {
-    /// Sends a body, with a token if there is one, and gives the reply in which no error stands.
-    fn post(&self, body: Vec<u8>, token: Option<&str>, hidden: &Hidden) -> Result<Reply, Trouble>;
+    /// Sends a body, with a token if there is one, and gives the reply in which no error stands. No text of a trouble
+    /// holds one of the secrets.
+    fn post(&self, body: Vec<u8>, token: Option<&str>, secrets: &[&str]) -> Result<Reply, Trouble>;
 }
 
 /// The real one.
@@ -159,9 +130,10 @@ pub(super) struct Http<'a> {
 }
 
 impl Api for Http<'_> {
-    fn post(&self, body: Vec<u8>, token: Option<&str>, hidden: &Hidden) -> Result<Reply, Trouble> {
+    fn post(&self, body: Vec<u8>, token: Option<&str>, secrets: &[&str]) -> Result<Reply, Trouble> {
         let mut request = Request::post(self.url, "application/json", body);
         request.statuses = Statuses::Any;
+        request.secrets = secrets;
         if let Some(token) = token {
             let own = [
                 ("authorization", format!("Bearer {token}")),
@@ -171,14 +143,9 @@ impl Api for Http<'_> {
         }
         let answer = self.upstream.send(&request, |answer| {
             let retry_after = self.upstream.retry_after(&answer.headers);
-            Ok(read(answer.status, retry_after, &answer.body, hidden))
+            Ok(read(answer.status, retry_after, &answer.body, &answer.mask))
         });
-        match answer {
-            Ok(answer) => answer.value,
-            // The upstream chooses where it leads, and may have put there what it was sent.
-            Err(Failure::Redirect(to)) => Err(Failure::Redirect(hidden.excerpt(&to)).into()),
-            Err(failure) => Err(failure.into()),
-        }
+        answer?.value
     }
 }
 
@@ -187,21 +154,21 @@ pub(super) fn read(
     status: u16,
     retry_after: Option<Duration>,
     body: &Body,
-    hidden: &Hidden,
+    mask: &Mask,
 ) -> Result<Reply, Trouble> {
     if !(200..300).contains(&status) {
-        return Err(refused(status, retry_after, body.head(), hidden));
+        return Err(refused(status, retry_after, body.head(), mask));
     }
     let Item(reply) = body.json::<Item<Reply>>()?;
     let reply = reply.ok_or_else(|| Trouble::shape("the reply is no object"))?;
-    match objection(&reply.errors, hidden) {
+    match objection(&reply.errors, mask) {
         Some(trouble) => Err(trouble),
         None => Ok(reply),
     }
 }
 
 /// What an answer with a bad status means. Its body may hold the words that make it something else than a fault.
-fn refused(status: u16, retry_after: Option<Duration>, body: &[u8], hidden: &Hidden) -> Trouble {
+fn refused(status: u16, retry_after: Option<Duration>, body: &[u8], mask: &Mask) -> Trouble {
     let text = String::from_utf8_lossy(body.get(..SEARCHED_BYTES).unwrap_or(body));
     let outcome = match (status, outcome_of(&text)) {
         (429 | 500.., _) => Outcome::HttpError,
@@ -213,14 +180,17 @@ fn refused(status: u16, retry_after: Option<Duration>, body: &[u8], hidden: &Hid
         code: status,
         retry_after,
     };
+    let excerpt = mask.excerpt(&text, EXCERPT_BYTES);
+    // A new token is not known yet, and so not masked.
+    let may_be_shown = !excerpt.is_empty() && !text.contains(NEW_TOKEN);
     Trouble {
-        excerpt: Some(hidden.excerpt(&text)).filter(|excerpt| !excerpt.is_empty()),
+        excerpt: may_be_shown.then_some(excerpt),
         ..Trouble::new(outcome, failure)
     }
 }
 
 /// What the errors in a reply mean; none without errors.
-fn objection(errors: &[Item<GraphqlError>], hidden: &Hidden) -> Option<Trouble> {
+fn objection(errors: &[Item<GraphqlError>], mask: &Mask) -> Option<Trouble> {
     const NO_MESSAGE: &str = "an error without a message";
     let messages = errors.iter().map(|Item(error)| {
         let message = error.as_ref().and_then(|error| error.message.as_deref());
@@ -236,7 +206,7 @@ fn objection(errors: &[Item<GraphqlError>], hidden: &Hidden) -> Option<Trouble> 
     let (outcome, message) = telling(Outcome::Unauthorized)
         .or_else(|| telling(Outcome::Unsupported))
         .or_else(|| telling(Outcome::GraphqlError))?;
-    let failure = Failure::Refused(hidden.excerpt(message));
+    let failure = Failure::Refused(mask.excerpt(message, EXCERPT_BYTES));
     Some(Trouble::new(outcome, failure))
 }
 
@@ -319,7 +289,7 @@ pub(super) mod scripted {
             &self,
             body: Vec<u8>,
             token: Option<&str>,
-            hidden: &Hidden,
+            secrets: &[&str],
         ) -> Result<Reply, Trouble> {
             self.asked.borrow_mut().push(Asked {
                 body: serde_json::from_slice(&body).expect("we send JSON"),
@@ -327,7 +297,8 @@ pub(super) mod scripted {
             });
             let answer = self.answers.borrow_mut().pop_front();
             let (status, retry_after, text) = answer.expect("an answer for every question");
-            read(status, retry_after, &Body::from(text.as_bytes()), hidden)
+            let mask = Mask::of(secrets.iter().copied());
+            read(status, retry_after, &Body::from(text.as_bytes()), &mask)
         }
     }
 }
@@ -337,11 +308,18 @@ mod tests {
     use super::*;
 
     fn check(status: u16, body: &str, expected: Outcome) -> Trouble {
-        let hidden = Hidden::new(["top\"secret"]);
+        let mask = Mask::of(["top\"secret"]);
         let trouble =
-            read(status, None, &Body::from(body.as_bytes()), &hidden).expect_err("a trouble");
+            read(status, None, &Body::from(body.as_bytes()), &mask).expect_err("a trouble");
         assert_eq!(trouble.outcome, Some(expected), "{status} {body}");
         trouble
+    }
+
+    #[test]
+    fn a_body_that_holds_a_new_token_is_not_shown() {
+        let body = "{\"data\":{\"apiKeyUser\":{\"jwt\":\"new-token\"}}}";
+        let text = check(500, body, Outcome::HttpError).to_string();
+        assert!(!text.contains("new-token"), "{text}");
     }
 
     // Contract test 5.
@@ -372,7 +350,7 @@ mod tests {
         check_message("7", Outcome::GraphqlError);
         check(200, "{\"errors\":[null]}", Outcome::GraphqlError);
         for fine in ["{\"errors\":[],\"data\":{}}", "{\"errors\":null}"] {
-            assert!(read(200, None, &Body::from(fine.as_bytes()), &Hidden::default()).is_ok());
+            assert!(read(200, None, &Body::from(fine.as_bytes()), &Mask::default()).is_ok());
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::api::{Api, Hidden, Outcome, Trouble};
+use super::api::{Api, Outcome, Trouble};
 use super::question::Question;
 use super::reading;
 use super::standing::Reminder;
@@ -121,10 +121,11 @@ impl Session {
     ) -> Result<T, Trouble> {
         let token = self.token.as_ref().map(|token| token.jwt.reveal());
         let token = token.transpose().map_err(unsent)?;
-        let hidden = self.hidden(token.as_deref());
+        let secrets = self.secrets(token.as_deref());
+        let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
         let begun = self.clock.instant();
         let answered = api
-            .post(question.body.clone(), token.as_deref(), &hidden)
+            .post(question.body.clone(), token.as_deref(), &secrets)
             .and_then(read);
         self.asked += self.clock.instant().saturating_duration_since(begun);
         self.count(question.operation, &answered);
@@ -150,21 +151,22 @@ impl Session {
         let id = self.key.id.reveal().map_err(unsent)?;
         let secret = self.key.secret.reveal().map_err(unsent)?;
         let question = Question::token(&id, &secret);
-        let hidden = self.hidden(None);
+        let secrets = self.secrets(None);
+        let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
         let answered = api
-            .post(question.body, None, &hidden)
+            .post(question.body, None, &secrets)
             .and_then(reading::token);
         self.count(question.operation, &answered);
         answered
     }
 
     /// What must not be shown: the key, if it can be had, and the tokens.
-    fn hidden(&self, token: Option<&str>) -> Hidden {
-        let secrets = [&self.key.id, &self.key.secret]
+    fn secrets(&self, token: Option<&str>) -> Vec<String> {
+        let kept = [&self.key.id, &self.key.secret]
             .into_iter()
             .chain(&self.earlier);
-        let texts: Vec<String> = secrets.flat_map(Secret::reveal).collect();
-        Hidden::new(texts.iter().map(String::as_str).chain(token))
+        let revealed = kept.flat_map(Secret::reveal);
+        revealed.chain(token.map(str::to_owned)).collect()
     }
 
     fn count<T>(&mut self, operation: &'static str, answered: &Result<T, Trouble>) {

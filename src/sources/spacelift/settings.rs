@@ -12,7 +12,7 @@ use super::notation::{go_duration, go_truth};
 use super::question::Collector;
 use super::session::Key;
 use crate::config::settings::Given;
-use crate::config::{Fields, Listen, Problem, Secret, parse_listen};
+use crate::config::{Fields, Listen, Problem, Secret, parse_listen, shown_value};
 use crate::fetch::{Roots, Url};
 use crate::model::StaticLabels;
 use crate::sources::{Defaults, Parts, Source, SourceSettings, Usual, WantedLog};
@@ -186,12 +186,18 @@ fn read_timeout(fields: &mut Fields<'_>) -> Duration {
     match go_duration(&text) {
         Some(timeout) if !timeout.is_zero() && timeout <= TIMEOUT_MOST => timeout,
         Some(_) => {
-            let what = format!("{text:?} is not between 1ns and {TIMEOUT_MOST:?}");
+            let what = format!(
+                "{} is not between 1ns and {TIMEOUT_MOST:?}",
+                shown_value(&text)
+            );
             fields.problem(FIELD, &what);
             TIMEOUT
         }
         None => {
-            let what = format!("{text:?} is no duration above zero such as \"5s\" or \"1m30s\"");
+            let what = format!(
+                "{} is no duration above zero such as \"5s\" or \"1m30s\"",
+                shown_value(&text)
+            );
             fields.problem(FIELD, &what);
             TIMEOUT
         }

@@ -325,7 +325,10 @@ fn learn(answer: &Answer, page: &str) -> Result<Learned, Failure> {
     if answer.status == 304 {
         return Ok(Learned::Unchanged);
     }
-    let reading = reading::read(&answer.body, page)?;
+    let mut reading = reading::read(&answer.body, page)?;
+    // They are logged, and a page may repeat there what it was sent.
+    let words = std::mem::take(&mut reading.not_understood.examples).into_iter();
+    reading.not_understood.examples = words.map(|word| answer.mask.apply(&word)).collect();
     let validators = Validators {
         etag: answer.header("etag"),
         last_modified: answer.header("last-modified"),

@@ -42,6 +42,7 @@ pub mod server;
 pub mod snapshot;
 pub mod sources;
 pub mod stamps;
+pub mod supervisor;
 pub mod telemetry;
 pub mod textfile;
 

@@ -176,6 +176,7 @@ impl Worker {
             last_duration: None,
             last_success: None,
             next_poll: None,
+            due: Some(shared.clock.instant()),
             failure: None,
         };
         let upstream = Upstream::new(
@@ -244,6 +245,7 @@ impl Worker {
         spawned.unwrap_or_else(|cause: io::Error| {
             log::warn!(service = self.shown.key, cause:% = cause; "no thread for a poll; raise the limit of processes");
             self.shown.health.note_poll(Some("internal"), Duration::ZERO, self.shown.shared.clock.now());
+            self.shown.status.due = Some(next);
             self.publish_safely();
             next
         })
@@ -268,6 +270,7 @@ impl Worker {
             last_duration: Some(duration),
             last_success: self.shown.health.last_success(),
             next_poll: now.checked_add(wait).ok(),
+            due: Some(due),
             failure: outcome.err().map(|failure| FailureNote {
                 kind: failure.kind(),
                 sentence: failure.to_string(),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -50,6 +50,8 @@ pub struct ServiceStatus {
     pub last_success: Option<Timestamp>,
     /// When the next one begins.
     pub next_poll: Option<Timestamp>,
+    /// The same for the watchdog, which must not be misled when somebody sets the time of day.
+    pub due: Option<Instant>,
     /// Why the last poll failed, if it did.
     pub failure: Option<FailureNote>,
 }

@@ -240,7 +240,7 @@ impl<'a> Fields<'a> {
                 &format!("is given, and \"{field_file}\" too; keep one"),
             );
         }
-        let path = self.text(field_file);
+        let path = self.path(field_file);
         let of_file = path.and_then(|path| {
             Secret::file(path)
                 .map_err(|cause| self.problem(field_file, &cause.to_string()))
@@ -284,6 +284,11 @@ impl<'a> Fields<'a> {
             Value::String(text) => Some(text),
             other => self.wrong(field, &other, "a text"),
         }
+    }
+
+    /// The path of a file; see [`Given::path`].
+    pub fn path(&mut self, field: &str) -> Option<String> {
+        self.text(field).map(|text| self.given.path(&text))
     }
 
     /// A text that must be there.
@@ -404,7 +409,7 @@ impl<'a> Fields<'a> {
 
     /// Reads the bytes of the file that a field names.
     pub fn file_content(&mut self, field: &str) -> Option<Vec<u8>> {
-        let path = self.text(field)?;
+        let path = self.path(field)?;
         match std::fs::read(&path) {
             Ok(content) => Some(content),
             Err(cause) => {
@@ -483,9 +488,11 @@ impl<'a> Fields<'a> {
                     None
                 }
             },
-            Some((place, Value::String(path))) if place == "file" => Secret::file(path)
-                .map_err(|cause| self.problem(field, &cause.to_string()))
-                .ok(),
+            Some((place, Value::String(path))) if place == "file" => {
+                Secret::file(self.given.path(path))
+                    .map_err(|cause| self.problem(field, &cause.to_string()))
+                    .ok()
+            }
             _ => {
                 // The value is not shown: it may be meant as a secret.
                 self.problem(

@@ -260,6 +260,16 @@ impl Given {
         self.variables.get(name).map(String::as_str)
     }
 
+    /// A path, where it begins with `${CREDENTIALS_DIRECTORY}/` in the folder of the credentials that systemd gives.
+    pub fn path(&self, text: &str) -> String {
+        let name = text.strip_prefix("${CREDENTIALS_DIRECTORY}/");
+        match (name, self.variable("CREDENTIALS_DIRECTORY")) {
+            (Some(name), Some(folder)) => [folder, name].join("/"),
+            // Without the variable the path is shown as it is in the error that follows.
+            _ => text.to_owned(),
+        }
+    }
+
     /// Every variable that is not empty, for programs whose variables have names of a pattern.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables
@@ -386,6 +396,28 @@ mod tests {
             shown.contains("API_KEY") && !shown.contains("hunter2"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_path_may_begin_with_the_folder_of_the_credentials() {
+        let (_, given, _) = read(
+            &[],
+            &[("CREDENTIALS_DIRECTORY", "/run/credentials/x.service")],
+        );
+        assert_eq!(
+            given.path("${CREDENTIALS_DIRECTORY}/key"),
+            "/run/credentials/x.service/key"
+        );
+        for other in [
+            "/etc/key",
+            "$CREDENTIALS_DIRECTORY/key",
+            "/${CREDENTIALS_DIRECTORY}/key",
+        ] {
+            assert_eq!(given.path(other), other);
+        }
+        let (_, without, _) = read(&[], &[]);
+        let path = "${CREDENTIALS_DIRECTORY}/key";
+        assert_eq!(without.path(path), path);
     }
 
     #[test]

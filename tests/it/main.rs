@@ -40,4 +40,5 @@ mod secrets;
 mod signals;
 mod spacelift;
 mod spacelift_configuration;
+mod supervisor;
 mod tls;

@@ -125,11 +125,11 @@ pub(super) fn choices(reply: &mut Reply) -> BTreeSet<String> {
     let groups = std::mem::take(&mut reply.options).into_objects();
     let options = groups.flat_map(|group| group.option.into_objects());
     let of_services = options.filter(|option: &ServiceOption| {
-        let name = option.name.as_deref().unwrap_or_default();
+        let name = option.name.0.as_deref().unwrap_or_default();
         name.eq_ignore_ascii_case("service")
     });
     let choices = of_services.flat_map(|option| option.choice.into_objects());
-    bounded(choices.filter_map(|choice: Choice| choice.value))
+    bounded(choices.filter_map(|choice: Choice| choice.value.0))
 }
 
 /// Usable ids, trimmed, up to the limit.
@@ -346,10 +346,11 @@ fn moment(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Item;
+    use crate::lenient;
 
     fn reply(json: &str) -> Reply {
-        let Item(reply) = serde_json::from_str(json).expect("valid JSON");
+        let mut reply: Option<Reply> = None;
+        lenient::read(json.as_bytes(), &mut reply).expect("valid JSON");
         reply.expect("an object")
     }
 
@@ -578,7 +579,10 @@ mod tests {
                 let place = (seed >> 33) as usize % bytes.len();
                 bytes[place] = (seed >> 25) as u8 & 0x7f;
             }
-            if let Ok(Item(Some(mut reply))) = serde_json::from_slice::<Item<Reply>>(&bytes) {
+            let mut place: Option<Reply> = None;
+            if lenient::read(&bytes, &mut place).is_ok()
+                && let Some(mut reply) = place
+            {
                 choices(&mut reply);
                 quota(reply);
             }

@@ -135,7 +135,7 @@ impl List<'_> {
 type Entry<T> = (Option<String>, Option<T>);
 
 /// Asks for page after page; `entry` reads one entry.
-fn all_pages<W: FromFields, T: Send>(
+fn all_pages<W: FromFields + Default, T: Send>(
     caller: &mut Caller<'_>,
     list: List<'_>,
     entry: impl Fn(W) -> Entry<T> + Sync,

@@ -14,7 +14,6 @@ use super::words::{
 };
 use super::{AFFECTED_LIMIT_CHARS, NAME_LIMIT_CHARS, product};
 use crate::fetch::{Body, Failure};
-use crate::lenient::Item;
 use crate::model::{LABEL_LIMIT_CHARS, cut};
 
 /// What stands for an id that is missing.
@@ -142,10 +141,10 @@ impl NotUnderstood {
     }
 
     /// The objects of a list; everything else in it is counted.
-    fn objects<T>(&mut self, items: Option<Vec<Item<T>>>) -> Vec<T> {
+    fn objects<T>(&mut self, items: Option<Vec<Option<T>>>) -> Vec<T> {
         let items = items.into_iter().flatten();
         items
-            .filter_map(|Item(item)| item.or_else(|| self.no_object()))
+            .filter_map(|item| item.or_else(|| self.no_object()))
             .collect()
     }
 
@@ -160,8 +159,8 @@ impl NotUnderstood {
 /// # Errors
 /// `Json` for what is no JSON, `Shape` for JSON that is no summary; both name the product that it looks like.
 pub(super) fn read(body: &Body, page: &str) -> Result<Reading, Failure> {
-    let Item(summary) = body
-        .json::<Item<wire::Summary>>()
+    let summary = body
+        .json::<Option<wire::Summary>>()
         .map_err(|failure| match failure {
             Failure::Json(what) => Failure::Json(format!("{what}{}", product::hint(body.head()))),
             other => other,
@@ -170,15 +169,11 @@ pub(super) fn read(body: &Body, page: &str) -> Result<Reading, Failure> {
     let summary = summary.ok_or_else(|| shape("no JSON object"))?;
     let indicator = summary
         .status
-        .indicator
-        .as_deref()
+        .as_ref()
+        .and_then(|status| status.indicator.as_deref())
         .filter(|word| !word.is_empty())
         .map(Indicator::read);
-    let has_components = summary
-        .components
-        .iter()
-        .flatten()
-        .any(|Item(component)| component.is_some());
+    let has_components = summary.components.iter().flatten().any(Option::is_some);
     if indicator.is_none() && !has_components {
         return Err(shape("neither a \"status.indicator\" nor components"));
     }
@@ -195,7 +190,7 @@ pub(super) fn read(body: &Body, page: &str) -> Result<Reading, Failure> {
         components,
         incidents: first_of_each(incidents, |incident| &incident.id),
         maintenances: first_of_each(maintenances, |maintenance| &maintenance.id),
-        page_updated_ms: summary.page.updated_at.as_deref().and_then(parse_ms),
+        page_updated_ms: summary.page.and_then(|page| parse_ms(&page.updated_at?)),
         not_understood,
     };
     Ok(reading)
@@ -240,7 +235,7 @@ pub(super) fn judge(
 }
 
 fn read_components(
-    items: Option<Vec<Item<wire::Component>>>,
+    items: Option<Vec<Option<wire::Component>>>,
     not_understood: &mut NotUnderstood,
 ) -> Vec<Component> {
     let components = not_understood.objects(items);
@@ -290,7 +285,7 @@ fn component_name(component: &wire::Component) -> Box<str> {
 }
 
 fn read_incidents(
-    items: Option<Vec<Item<wire::Incident>>>,
+    items: Option<Vec<Option<wire::Incident>>>,
     page: &str,
     not_understood: &mut NotUnderstood,
 ) -> Vec<Incident> {
@@ -331,7 +326,7 @@ fn read_incidents(
             impact: impact_label(impact, incident.impact.as_deref()),
             shortlink: shortlink(&incident, page),
             started_at: time_label(started_at),
-            affected_components: join_affected(incident.components.iter().map(String::as_str)),
+            affected_components: join_affected(names(&incident.components)),
         };
         read.push(Incident {
             id: id(incident.id.as_deref()),
@@ -345,7 +340,7 @@ fn read_incidents(
 }
 
 fn read_maintenances(
-    items: Option<Vec<Item<wire::Incident>>>,
+    items: Option<Vec<Option<wire::Incident>>>,
     not_understood: &mut NotUnderstood,
 ) -> Vec<Maintenance> {
     let mut read = Vec::new();
@@ -378,7 +373,7 @@ fn read_maintenances(
                 LABEL_LIMIT_CHARS,
             )
             .into(),
-            affected_components: join_affected(maintenance.components.iter().map(String::as_str)),
+            affected_components: join_affected(names(&maintenance.components)),
         };
         read.push(Maintenance {
             id: id(maintenance.id.as_deref()),
@@ -430,6 +425,11 @@ fn shortlink(incident: &wire::Incident, page: &str) -> Box<str> {
         (None, Some(id)) => cut(&format!("{page}/incidents/{id}"), LABEL_LIMIT_CHARS).into(),
         (None, None) => Box::default(),
     }
+}
+
+fn names(components: &[Option<wire::Component>]) -> impl Iterator<Item = &str> {
+    let components = components.iter().flatten();
+    components.filter_map(|component| component.name.as_deref())
 }
 
 /// The names of affected components as the label has them.

@@ -22,7 +22,6 @@ pub use trust::Roots;
 use trust::roots_in_turn;
 pub use url::{BadUrl, Url};
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +34,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::clock::{Clock, jitter};
 use crate::config::Secret;
+use crate::sorted::SortedMap;
 
 /// Redirects that are followed; real pages need one or two.
 const REDIRECT_LIMIT: usize = 5;
@@ -108,7 +108,7 @@ pub struct Upstream {
     timeout: Duration,
     headers: Vec<(String, Secret)>,
     /// Guards the number of requests by the label `code`.
-    requests: Mutex<BTreeMap<String, u64>>,
+    requests: Mutex<SortedMap<String, u64>>,
 }
 
 /// How a service wants to be asked, checked by [`crate::config`].
@@ -355,8 +355,7 @@ impl Upstream {
             .requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(code)
-            .or_default() += 1;
+            .or_default(code) += 1;
     }
 
     fn attempt(

@@ -1,12 +1,11 @@
 //! What a reply means: pools, usage, counts, pages. Pure; whatever is missing where it must not be is a decode error.
 
-use std::collections::BTreeMap;
-
 use super::api::{Outcome, Trouble};
 use super::question::Collector;
 use super::wire::{self, Reply};
 use crate::fetch::Failure;
 use crate::model::{LABEL_LIMIT_CHARS, cut};
+use crate::sorted::SortedMap;
 
 /// Most items of a page: twenty times what is asked for, so that no upstream decides how much memory is taken.
 const PAGE_ITEMS_MOST: usize = 1_000;
@@ -40,7 +39,7 @@ pub(super) struct Pool {
 /// Values by their labels; those with equal labels are added together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Summed<K: Ord, V> {
-    pub(super) by_labels: BTreeMap<K, V>,
+    pub(super) by_labels: SortedMap<K, V>,
     pub(super) has_duplicates: bool,
 }
 
@@ -377,7 +376,7 @@ mod tests {
             ..Pool::default()
         };
         let labels = ["p".to_owned(), "n".to_owned()];
-        assert_eq!(read.by_labels, BTreeMap::from([(labels, expected)]));
+        assert_eq!(read.by_labels, SortedMap::from([(labels, expected)]));
     }
 
     // Contract test 19, the reading of it.

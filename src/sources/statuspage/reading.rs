@@ -2,8 +2,6 @@
 //!
 //! Pure: bytes come in, a [`Reading`] goes out. What was known before is joined to it in [`super::state`].
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +13,7 @@ use super::words::{
 use super::{AFFECTED_LIMIT_CHARS, NAME_LIMIT_CHARS, product};
 use crate::fetch::{Body, Failure};
 use crate::model::{LABEL_LIMIT_CHARS, cut};
+use crate::sorted::SortedSet;
 
 /// What stands for an id that is missing.
 pub(super) const NO_ID: &str = "unknown";
@@ -119,7 +118,7 @@ pub(super) struct MaintenanceLabels {
 #[derive(Clone, Debug, Default)]
 pub(super) struct NotUnderstood {
     pub(super) counts: [u64; FIELDS.len()],
-    pub(super) examples: BTreeSet<String>,
+    pub(super) examples: SortedSet<String>,
 }
 
 impl NotUnderstood {
@@ -240,12 +239,12 @@ fn read_components(
 ) -> Vec<Component> {
     let components = not_understood.objects(items);
     // A group usually stands after some of its children: names first.
-    let group_names: std::collections::BTreeMap<String, Box<str>> = components
+    let group_names: crate::sorted::SortedMap<String, Box<str>> = components
         .iter()
         .filter(|component| component.is_group)
         .filter_map(|group| Some((group.id.clone()?, component_name(group))))
         .collect();
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     let mut read = Vec::with_capacity(components.len());
     for component in components {
         // Components without an id are told apart by their names.
@@ -469,7 +468,7 @@ pub(super) fn parse_ms(time: &str) -> Option<i64> {
 
 /// Of items with one id the first counts.
 fn first_of_each<T>(items: Vec<T>, id: impl Fn(&T) -> &str) -> Vec<T> {
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     let mut kept = Vec::with_capacity(items.len());
     for item in items {
         if seen.insert(id(&item).to_owned()) {

@@ -303,11 +303,11 @@ impl Queue {
                 log::warn!(kind = failure.kind(), cause:% = failure, next_in_s = REST.as_secs(); "notification not sent; check SLACK_WEBHOOK_URL");
             }
             Err(failure) => {
-                log::debug!(kind = failure.kind(), cause:% = failure; "notification not sent")
+                crate::logging::debug!(kind = failure.kind(), cause:% = failure; "notification not sent")
             }
             Ok(()) if self.is_failing => log::info!("notifications sent again"),
             Ok(()) => {
-                log::debug!(service = sent.service, incident = sent.incident; "notification sent")
+                crate::logging::debug!(service = sent.service, incident = sent.incident; "notification sent")
             }
         }
         self.is_failing = outcome.is_err();

@@ -334,7 +334,7 @@ impl Upstream {
             let url = request
                 .shown
                 .map_or_else(|| request.url.to_string(), str::to_owned);
-            log::debug!(url = url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
+            crate::logging::debug!(url = url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
             if self.clock.pause(pause).is_err() {
                 return Err(failure);
             }

@@ -173,7 +173,7 @@ impl Aaisp {
             Err(error) => runs.failure = Some(without_retry_after(error)),
         }
         let [name, _] = collector.labels();
-        log::debug!(service = self.parts.key, collector = name, outcome:? = outcome, duration_s = duration.as_secs_f64(); "run ended");
+        crate::logging::debug!(service = self.parts.key, collector = name, outcome:? = outcome, duration_s = duration.as_secs_f64(); "run ended");
     }
 
     /// Counts refused credentials, and tells of them once in each slow interval.

@@ -227,7 +227,7 @@ impl Aaisp {
                 }
             }
             Err(error) => {
-                log::debug!(service = self.parts.key, kind = error.failure.kind(); "options not read");
+                crate::logging::debug!(service = self.parts.key, kind = error.failure.kind(); "options not read");
                 // Lines that a bulk request does not give are asked for one by one.
                 if !is_bulk {
                     infos.insert(first.to_owned(), Err(error));
@@ -252,10 +252,12 @@ impl Aaisp {
     fn tell_oddities(&self, id: &str, unreadable: Option<&Vec<&'static str>>) {
         let service = &self.parts.key;
         match unreadable {
-            None => log::debug!(service = service, line = id; "the answer holds nothing"),
+            None => {
+                crate::logging::debug!(service = service, line = id; "the answer holds nothing")
+            }
             Some(members) if members.is_empty() => {}
             Some(members) => {
-                log::debug!(service = service, line = id, members = members.join(" "); "members not understood");
+                crate::logging::debug!(service = service, line = id, members = members.join(" "); "members not understood");
             }
         }
     }

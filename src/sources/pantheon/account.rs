@@ -203,7 +203,7 @@ impl Account {
             });
         self.sites = sites.collect();
         self.sort();
-        log::debug!(account = self.alias, sites = self.sites.len(); "sites listed");
+        crate::logging::debug!(account = self.alias, sites = self.sites.len(); "sites listed");
     }
 
     pub(super) fn sort(&mut self) {
@@ -243,12 +243,12 @@ impl Account {
         self.traffic_at = Some(now);
         match site.traffic.take(&days, fetched.is_long, guard, now) {
             Taken::HeldBack => {
-                log::debug!(account = account, site = name; "answer is all zeros, held back");
+                crate::logging::debug!(account = account, site = name; "answer is all zeros, held back");
                 self.zero_responses += 1;
                 false
             }
             Taken::Empty => {
-                log::debug!(account = account, site = name; "answer holds no traffic");
+                crate::logging::debug!(account = account, site = name; "answer holds no traffic");
                 false
             }
             Taken::Stored => {

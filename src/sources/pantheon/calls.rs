@@ -308,7 +308,7 @@ impl Caller<'_> {
                 log::warn!(account = account, endpoint = endpoint, path = shown, kind = kind, cause:% = cause; "request failed");
             }
             _ => {
-                log::debug!(account = account, endpoint = endpoint, path = shown, status = status, took_ms = took_ms, outcome = outcome(attempt.failure); "request answered");
+                crate::logging::debug!(account = account, endpoint = endpoint, path = shown, status = status, took_ms = took_ms, outcome = outcome(attempt.failure); "request answered");
             }
         }
     }

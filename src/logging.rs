@@ -12,6 +12,20 @@ use log::{Level, LevelFilter, Record};
 use crate::config::LogSettings;
 use crate::model::cut;
 
+/// A line of level debug, in the form of `log::debug!`.
+///
+/// `log` is built without debug and trace in the release: those of the HTTP libraries, which are never shown, were 50 KB
+/// of it. Ours take this way.
+macro_rules! debug {
+    ($($key:ident $(: $form:tt)? = $value:expr),+; $event:literal) => {
+        $crate::logging::log_debug($event, &[$((stringify!($key), $crate::logging::debug!(@ $($form)? $value))),+])
+    };
+    (@ % $value:expr) => { log::kv::Value::from_display(&$value) };
+    (@ ? $value:expr) => { log::kv::Value::from_debug(&$value) };
+    (@ $value:expr) => { log::kv::ToValue::to_value(&$value) };
+}
+pub(crate) use debug;
+
 /// Longest value in a line, in characters.
 const VALUE_LIMIT_CHARS: usize = 400;
 
@@ -38,6 +52,17 @@ pub fn start(settings: LogSettings) {
         let cause = crate::fetch::panic_text(panic.payload());
         log::error!(thread = thread.name().unwrap_or("unnamed"), place = place, cause = cause; "a thread panicked; please report this");
     }));
+}
+
+/// See [`debug`].
+pub(crate) fn log_debug(event: &str, pairs: &[(&str, Value<'_>)]) {
+    if log::max_level() < LevelFilter::Debug {
+        return;
+    }
+    let mut record = Record::builder();
+    record.level(Level::Debug).target(env!("CARGO_CRATE_NAME"));
+    record.key_values(&pairs);
+    log::logger().log(&record.args(format_args!("{event}")).build());
 }
 
 /// `2026-11-20T08:00:00.000Z warn  poll failing service=github kind=http_404; check "url"`

@@ -340,7 +340,7 @@ impl Worker {
                 let after_s = now.saturating_duration_since(trouble.since).as_secs();
                 log::info!(service = service, after_s = after_s, failures = trouble.failures; "poll recovered");
             }
-            log::debug!(service = service, url = url, next_in_s = next_in_s; "poll succeeded");
+            crate::logging::debug!(service = service, url = url, next_in_s = next_in_s; "poll succeeded");
             return;
         };
         let kind = failure.kind();
@@ -356,7 +356,7 @@ impl Worker {
             (trouble.kind, trouble.last_logged) = (kind, now);
             log::warn!(service = service, kind = kind, url = url, next_in_s = next_in_s, failures = trouble.failures, cause:% = failure, remedy = failure.remedy(); "poll failing");
         } else {
-            log::debug!(service = service, kind = kind, url = url, next_in_s = next_in_s, cause:% = failure; "poll failing still");
+            crate::logging::debug!(service = service, kind = kind, url = url, next_in_s = next_in_s, cause:% = failure; "poll failing still");
         }
     }
 }

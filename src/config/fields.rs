@@ -2,7 +2,6 @@
 //!
 //! Sources read their own fields through it; [`super::services`] reads the fields that every service may have.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,6 +10,7 @@ use super::problem::{Problem, did_you_mean, shown, shown_name, shown_path, shown
 use super::secret::Secret;
 use super::settings::Given;
 use crate::fetch::{BadUrl, Url};
+use crate::sorted::SortedMap;
 
 /// One field of a service: a row of the documentation and of the schema. `a.b` is field `b` of the object `a`.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +57,9 @@ pub struct Fields<'a> {
     file: &'a str,
     key: &'a str,
     given: &'a Given,
-    values: BTreeMap<String, Value>,
+    values: SortedMap<String, Value>,
     /// The variables that values came from, by field.
-    origins: BTreeMap<String, String>,
+    origins: SortedMap<String, String>,
     reach: Reach,
     problems: &'a mut Vec<Problem>,
     warnings: &'a mut Vec<String>,
@@ -82,12 +82,12 @@ impl<'a> Fields<'a> {
         file: &'a str,
         key: &'a str,
         given: &'a Given,
-        values: BTreeMap<String, Value>,
+        values: SortedMap<String, Value>,
         reach: Reach,
         problems: &'a mut Vec<Problem>,
         warnings: &'a mut Vec<String>,
     ) -> Fields<'a> {
-        let origins = BTreeMap::new();
+        let origins = SortedMap::new();
         Fields {
             file,
             key,
@@ -384,8 +384,8 @@ impl<'a> Fields<'a> {
     }
 
     /// An object of texts.
-    pub fn texts(&mut self, field: &str) -> BTreeMap<String, String> {
-        let mut texts = BTreeMap::new();
+    pub fn texts(&mut self, field: &str) -> SortedMap<String, String> {
+        let mut texts = SortedMap::new();
         for (name, value) in self.object(field) {
             match value {
                 Value::String(text) => drop(texts.insert(name, text)),

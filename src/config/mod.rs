@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::fetch::{Proxies, Roots, Url};
+use crate::sorted::sort_by;
 use crate::sources::{Defaults, SOURCES, Scale};
 use settings::{Ask, Given, Setting};
 
@@ -302,7 +303,7 @@ impl Reader<'_> {
             &mut self.warnings,
             &mut self.problems,
         );
-        services.sort_by(|a, b| a.key.cmp(&b.key));
+        sort_by(&mut services, |a, b| a.key.cmp(&b.key));
         (file, services)
     }
 

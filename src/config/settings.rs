@@ -2,11 +2,11 @@
 //!
 //! A flag wins over its variable, the variable over the default; an empty variable counts as unset.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write};
 
 use super::problem::{Problem, did_you_mean, shown_name, shown_path, shown_value};
+use crate::sorted::SortedMap;
 
 /// One setting of the process.
 #[derive(Debug)]
@@ -96,8 +96,8 @@ pub enum Ask {
 /// The values as given, before they are understood.
 #[derive(Default)]
 pub struct Given {
-    flags: BTreeMap<&'static str, String>,
-    variables: BTreeMap<String, String>,
+    flags: SortedMap<&'static str, String>,
+    variables: SortedMap<String, String>,
 }
 
 /// A given value and the name under which it was given. `Debug` shows the name alone: it may be a secret.
@@ -133,8 +133,8 @@ impl Value<'_> {
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Given")
-            .field("flags", &self.flags.keys())
-            .field("variables", &self.variables.keys())
+            .field("flags", &self.flags.keys().collect::<Vec<_>>())
+            .field("variables", &self.variables.keys().collect::<Vec<_>>())
             .finish()
     }
 }

@@ -24,7 +24,6 @@ pub use trust::Roots;
 use trust::roots_in_turn;
 pub use url::{BadUrl, Url};
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +36,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::clock::{Clock, jitter};
 use crate::config::Secret;
+use crate::sorted::SortedMap;
 
 /// Redirects that are followed; real pages need one or two.
 const REDIRECT_LIMIT: usize = 5;
@@ -117,7 +117,7 @@ pub struct Upstream {
     timeout: Duration,
     headers: Vec<(String, Secret)>,
     /// Guards the number of requests by the label `code`.
-    requests: Mutex<BTreeMap<String, u64>>,
+    requests: Mutex<SortedMap<String, u64>>,
 }
 
 /// How a service wants to be asked, checked by [`crate::config`].
@@ -343,7 +343,7 @@ impl Upstream {
             let url = request
                 .shown
                 .map_or_else(|| request.url.to_string(), str::to_owned);
-            log::debug!(url = url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
+            crate::logging::debug!(url = url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
             self.fetcher.pulse.expect_within(pause);
             if self.clock.pause(pause).is_err() {
                 return Err(failure);
@@ -365,8 +365,7 @@ impl Upstream {
             .requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(code)
-            .or_default() += 1;
+            .or_default(code) += 1;
     }
 
     fn attempt(

@@ -247,7 +247,7 @@ impl Keeper {
             Step::Forward(canonical) => self.enqueue(slot, canonical),
             Step::Refused(status) => {
                 count(&self.counters.refused);
-                log::debug!("request refused status={status}");
+                crate::logging::debug!(status = status; "request refused");
             }
             Step::Close => self.close(slot),
         }

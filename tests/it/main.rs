@@ -23,6 +23,7 @@ mod spacelift_upstream;
 mod story;
 mod upstream;
 
+mod alerts;
 mod attacks;
 mod cache;
 mod configuration;

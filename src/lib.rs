@@ -39,6 +39,7 @@ pub mod pages;
 pub mod poller;
 pub mod run;
 pub mod server;
+pub mod shard;
 pub mod snapshot;
 pub mod sorted;
 pub mod sources;

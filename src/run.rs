@@ -19,6 +19,7 @@ use crate::notify::Notifier;
 use crate::pages::{self, Pages};
 use crate::poller::{self, Rounds, Shared};
 use crate::server::{Asked, Server};
+use crate::shard::Shard;
 use crate::textfile;
 
 /// What a cache write under way and queued posts get before the process ends.
@@ -34,6 +35,7 @@ struct Process {
     clock: Arc<SystemClock>,
     shared: Shared,
     services: Vec<Service>,
+    shard: Shard,
 }
 
 /// Runs a configuration to its end.
@@ -83,6 +85,7 @@ impl Process {
             clock,
             shared,
             services: config.services,
+            shard: config.shard,
         }
     }
 
@@ -97,6 +100,7 @@ impl Process {
             snapshot: Arc::clone(snapshot),
             cache: Arc::clone(cache),
             notifier: notifier.clone(),
+            shard: self.shard,
             gate,
             pages: Pages::default(),
         }

@@ -15,6 +15,7 @@ use crate::landing;
 use crate::model::Families;
 use crate::notify::Notifier;
 use crate::pages::{Coding, Content, Pages};
+use crate::shard::Shard;
 use crate::snapshot::Snapshot;
 use crate::telemetry;
 
@@ -38,6 +39,8 @@ pub struct Server {
     pub cache: Arc<Cache>,
     /// For `saas_exporter_notifications_total`.
     pub notifier: Notifier,
+    /// For `saas_exporter_shard*`.
+    pub shard: Shard,
     /// What happened at the gate; none where nothing is served.
     pub gate: Option<Arc<Counters>>,
     /// What was put together for earlier scrapes.
@@ -112,6 +115,7 @@ impl Server {
     fn own(&self) -> Blocks {
         let mut own = Families::default();
         telemetry::add_exporter(&self.cache, &self.notifier, &mut own);
+        telemetry::add_shard(self.shard, &mut own);
         if let Some(counters) = &self.gate {
             telemetry::add_gate(counters, &mut own);
         }

@@ -16,6 +16,7 @@ use crate::fetch::{KINDS, Upstream};
 use crate::gate::Counters;
 use crate::model::{Families, Family, FamilyMeta};
 use crate::notify::Notifier;
+use crate::shard::Shard;
 use crate::sorted::SortedMap;
 
 static SERVICE_UP: Family<1> = Family::gauge(
@@ -61,6 +62,16 @@ static NOTIFICATIONS: Family<1> = Family::counter(
 static CACHE_WRITABLE: Family<0> = Family::gauge(
     "saas_exporter_cache_writable",
     "1 if the last write to the cache folder succeeded, else 0.",
+    [],
+);
+static SHARD_ORDINAL: Family<0> = Family::gauge(
+    "saas_exporter_shard_ordinal",
+    "Which part of the services runs here, counted from 0.",
+    [],
+);
+static SHARDS: Family<0> = Family::gauge(
+    "saas_exporter_shards",
+    "Exporters that divide the services among them; 1 runs all of them.",
     [],
 );
 static REQUESTS_REFUSED: Family<0> = Family::counter(
@@ -126,10 +137,12 @@ pub fn service_families() -> &'static [FamilyMeta] {
 
 /// The families of the process.
 pub fn process_families() -> &'static [FamilyMeta] {
-    static ALL: [FamilyMeta; 13] = [
+    static ALL: [FamilyMeta; 15] = [
         BUILD_INFO.meta(),
         NOTIFICATIONS.meta(),
         CACHE_WRITABLE.meta(),
+        SHARD_ORDINAL.meta(),
+        SHARDS.meta(),
         REQUESTS_REFUSED.meta(),
         CONNECTIONS_DROPPED.meta(),
         CPU_SECONDS.meta(),
@@ -216,6 +229,12 @@ pub fn add_exporter(cache: &Cache, notifier: &Notifier, families: &mut Families)
     for (outcome, count) in notifier.outcomes() {
         families.add(&NOTIFICATIONS, [outcome], count as f64);
     }
+}
+
+/// Adds the families about this process's share of the services.
+pub fn add_shard(shard: Shard, families: &mut Families) {
+    families.add(&SHARD_ORDINAL, [], f64::from(shard.ordinal));
+    families.add(&SHARDS, [], f64::from(shard.total));
 }
 
 /// Adds the families about the door for scrapers.

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::fetch::{Proxies, Roots, Url};
+use crate::shard::{self, Shard};
 use crate::sorted::sort_by;
 use crate::sources::{Defaults, SOURCES, Scale};
 use settings::{Ask, Given, Setting};
@@ -45,8 +46,12 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The name of the list of services, for people.
     pub services_file: String,
-    /// The services, by key.
+    /// The services, by key: those of this shard.
     pub services: Vec<Service>,
+    /// Keys of the services that other shards run.
+    pub elsewhere: Vec<String>,
+    /// This process's share of the services.
+    pub shard: Shard,
     /// Requests under way at once.
     pub concurrency: usize,
     /// Proxies for upstreams.
@@ -137,6 +142,23 @@ impl Config {
                 service.kind.name, service.interval
             ));
         }
+        text + &self.elsewhere_summary()
+    }
+
+    /// What other shards would run; nothing where there are none.
+    fn elsewhere_summary(&self) -> String {
+        let Shard { ordinal, total } = self.shard;
+        if total == 1 {
+            return String::new();
+        }
+        let count = self.elsewhere.len();
+        let mut text = format!(
+            "{count} more run elsewhere; this is shard {ordinal} of {total}, counted from 0\n"
+        );
+        for key in &self.elsewhere {
+            let owner = shard::owner(key, total);
+            text.push_str(&format!("  {key}: shard {owner}\n"));
+        }
         text
     }
 }
@@ -162,11 +184,19 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     };
     let (services_file, services) = reader.services(&defaults);
     let log = reader.log(&services);
+    let listen = reader.listen(&services);
+    // What depends on all services is known by now.
+    let shard = reader.shard();
+    let (services, elsewhere): (Vec<_>, Vec<_>) = services
+        .into_iter()
+        .partition(|service| shard.owns(&service.key));
     let config = Config {
         mode: reader.mode(),
-        listen: reader.listen(&services),
+        listen,
         services_file,
         services,
+        elsewhere: elsewhere.into_iter().map(|service| service.key).collect(),
+        shard,
         concurrency: reader.value(&settings::POLL_CONCURRENCY, 32, parse_concurrency),
         proxies: reader.proxies(),
         roots: reader.roots(),
@@ -266,6 +296,66 @@ impl Reader<'_> {
             }
         }
         own
+    }
+
+    /// Which services are ours: all of them unless there is a number of shards.
+    fn shard(&mut self) -> Shard {
+        let total = self.value(&settings::TOTAL_SHARDS, 0, parse_total_shards);
+        let (given, given_total) = (
+            self.given.get(&settings::SHARD),
+            self.given.get(&settings::TOTAL_SHARDS),
+        );
+        let Some(given_total) = given_total.filter(|_| total > 0) else {
+            if let (Some(value), None) = (given, self.given.get(&settings::TOTAL_SHARDS)) {
+                let what = "a shard of how many? say it with --total-shards";
+                self.problems.push(value.problem(what));
+            }
+            return Shard::WHOLE;
+        };
+        let ordinal = match given.filter(|value| value.text != "auto") {
+            Some(value) => match value.text.trim().parse() {
+                Ok(ordinal) if ordinal < total => Ok(ordinal),
+                _ => {
+                    let last = total - 1;
+                    Err(value.problem(&format!(
+                        "neither auto nor a number from 0 to {last}, as there are {total} shards"
+                    )))
+                }
+            },
+            // The only one needs no name.
+            None if total == 1 => Ok(0),
+            None => {
+                let host = self.host_name();
+                let name = shown(&host);
+                match shard::ordinal_of_host(&host) {
+                    Some(ordinal) if ordinal < total => Ok(ordinal),
+                    Some(ordinal) => Err(given_total.problem(&format!(
+                        "the host name {name} says shard {ordinal}, but shards are counted from 0; raise it to the number of replicas"
+                    ))),
+                    None => Err(given_total.problem(&format!(
+                        "the host name {name} does not end in a dash and a number, as in a StatefulSet; say which shard this is with --shard"
+                    ))),
+                }
+            }
+        };
+        match ordinal {
+            Ok(ordinal) => Shard { ordinal, total },
+            Err(problem) => {
+                self.problems.push(problem);
+                Shard::WHOLE
+            }
+        }
+    }
+
+    /// As containers are told, else as the system says.
+    fn host_name(&self) -> String {
+        match self.given.variable("HOSTNAME") {
+            Some(name) => name.to_owned(),
+            None => rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+        }
     }
 
     fn services(&mut self, defaults: &Defaults) -> (String, Vec<Service>) {
@@ -530,6 +620,14 @@ fn parse_concurrency(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|count| (1..=1024).contains(count));
     count.ok_or_else(|| "not a number from 1 to 1024".to_owned())
+}
+
+fn parse_total_shards(text: &str) -> Result<u32, String> {
+    let most = shard::SHARDS_LIMIT;
+    let total = text.trim().parse().ok();
+    total
+        .filter(|total| (1..=most).contains(total))
+        .ok_or_else(|| format!("not a number from 1 to {most}"))
 }
 
 fn parse_scale(text: &str) -> Result<Scale, String> {

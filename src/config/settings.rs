@@ -48,6 +48,10 @@ settings! {
         "Time between two polls of a service, start to start: minutes (fractions allowed) or a duration such as 90s; at least 1s.";
     POLL_CONCURRENCY: Some("poll.concurrency"), "POLL_CONCURRENCY", None, "32",
         "Requests to upstreams under way at once, over all services.";
+    SHARD: Some("shard"), "SHARD", None, "auto with --total-shards",
+        "Which part of the services to run, counted from 0; auto takes the number at the end of the host name, as a StatefulSet gives it.";
+    TOTAL_SHARDS: Some("total-shards"), "TOTAL_SHARDS", None, "1",
+        "How many exporters divide the services among them; each has the same configuration and its own --shard.";
     RUN_MODE: Some("once"), "RUN_MODE", Some("once"), "daemon",
         "daemon, or once: poll every service once, write the text file, exit.";
     TEXTFILE_PATH: Some("textfile.path"), "METRICS_TEXTFILE_PATH", None, "metrics/statuspage.prom",

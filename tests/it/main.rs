@@ -38,6 +38,7 @@ mod page;
 mod pantheon;
 mod polling;
 mod secrets;
+mod shards;
 mod signals;
 mod spacelift;
 mod spacelift_configuration;

@@ -17,7 +17,7 @@ use crate::notify::Notifier;
 use crate::pages::{Coding, Content, Pages};
 use crate::shard::Shard;
 use crate::snapshot::Snapshot;
-use crate::telemetry;
+use crate::telemetry::{self, ConfigHealth};
 
 /// What is asked, as far as we care. The gate lets only GET and HEAD through, and drops the body of a HEAD's answer.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ pub struct Server {
     pub cache: Arc<Cache>,
     /// For `saas_exporter_notifications_total`.
     pub notifier: Notifier,
+    /// For `saas_exporter_config_*`.
+    pub config: Arc<ConfigHealth>,
     /// For `saas_exporter_shard*`.
     pub shard: Shard,
     /// What happened at the gate; none where nothing is served.
@@ -115,7 +117,7 @@ impl Server {
     fn own(&self) -> Blocks {
         let mut own = Families::default();
         telemetry::add_exporter(&self.cache, &self.notifier, &mut own);
-        telemetry::add_shard(self.shard, &mut own);
+        telemetry::add_config(&self.config, self.shard, &mut own);
         if let Some(counters) = &self.gate {
             telemetry::add_gate(counters, &mut own);
         }

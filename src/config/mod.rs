@@ -52,6 +52,8 @@ pub struct Config {
     pub elsewhere: Vec<String>,
     /// This process's share of the services.
     pub shard: Shard,
+    /// Whether POST /-/reload is answered.
+    pub has_reload_route: bool,
     /// Requests under way at once.
     pub concurrency: usize,
     /// Proxies for upstreams.
@@ -70,6 +72,8 @@ pub struct Config {
     pub log: LogSettings,
     /// What a person should know although it is no error.
     pub warnings: Vec<String>,
+    /// What it was read out of, for [`Config::again`]; there it is left empty.
+    pub inputs: Given,
 }
 
 /// What the process does.
@@ -93,7 +97,7 @@ pub enum Listen {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// The least important level that is shown.
     pub level: log::LevelFilter,
@@ -128,8 +132,22 @@ impl Config {
 ",
                 crate::version_line()
             ))),
-            Ask::Run => read(&given, problems).map(|config| Request::Run(Box::new(config))),
+            Ask::Run => {
+                let config = read(&given, problems)?;
+                Ok(Request::Run(Box::new(Config {
+                    inputs: given,
+                    ..config
+                })))
+            }
         }
+    }
+
+    /// Reads every file again, with the flags and variables that the process was started with.
+    ///
+    /// # Errors
+    /// Every mistake found; the running configuration should be kept.
+    pub fn again(given: &Given) -> Result<Config, Vec<Problem>> {
+        read(given, Vec::new())
     }
 
     /// What would run, for `--config.check`.
@@ -197,6 +215,7 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
         services,
         elsewhere: elsewhere.into_iter().map(|service| service.key).collect(),
         shard,
+        has_reload_route: reader.value(&settings::ENABLE_RELOAD, true, parse_truth),
         concurrency: reader.value(&settings::POLL_CONCURRENCY, 32, parse_concurrency),
         proxies: reader.proxies(),
         roots: reader.roots(),
@@ -210,6 +229,7 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
         slack_webhook: reader.slack_webhook(),
         log,
         warnings: reader.warnings,
+        inputs: Given::default(),
     };
     if reader.problems.is_empty() {
         Ok(config)
@@ -720,6 +740,38 @@ mod tests {
             found,
             ["SLACK_WEBHOOK_URL: the webhook (not shown) has no scheme"]
         );
+    }
+
+    #[test]
+    fn a_service_is_the_same_unless_a_field_or_an_inherited_default_differs() {
+        let path = std::env::temp_dir().join(format!("saas-exporter-same-{}", std::process::id()));
+        let fingerprint = |fields: &str, more: &str, argument: &str| {
+            let text = format!("{{\"a\": {{\"name\": \"A\", {fields}}} {more}}}");
+            std::fs::write(&path, text).expect("a temporary file can be written");
+            let arguments = [format!("--config.file={}", path.display()), argument.into()];
+            match Config::load(arguments.map(OsString::from), []) {
+                Ok(Request::Run(config)) => config.services.first().map(|one| one.fingerprint),
+                other => panic!("{other:?}"),
+            }
+        };
+        let url = "\"url\": \"https://a.example\"";
+        let first = fingerprint(url, "", "--once");
+        let is_same = |fields: &str, more: &str, argument: &str| {
+            let fields = format!("{fields} {url}");
+            fingerprint(&fields, more, argument) == first
+        };
+        assert!(is_same("", "", "--once"));
+        assert!(is_same("\"_comment\": 1,", ", \"_b\": {}", "--once"));
+        assert!(is_same("", "", "--poll.concurrency=7"));
+        assert!(!is_same("\"interval\": \"7s\",", "", "--once"));
+        assert!(!is_same("\"headers\": {\"X\": \"secret\"},", "", "--once"));
+        assert!(!is_same("", "", "--poll.interval=7"));
+        assert!(!is_same("", "", "--statuspage.status-scale=ternary"));
+        assert!(!is_same("", "", "--statuspage.resolved-retention=7"));
+        // Another one beside it is no change of this one.
+        let other = ", \"b\": {\"name\": \"B\", \"url\": \"https://b.example\"}";
+        assert!(is_same("", other, "--once"));
+        std::fs::remove_file(path).expect("the file is ours");
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod once;
 mod page;
 mod pantheon;
 mod polling;
+mod reload;
 mod secrets;
 mod shards;
 mod signals;

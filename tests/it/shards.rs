@@ -85,17 +85,42 @@ fn without_shards_there_is_one_that_runs_everything() {
 }
 
 #[test]
-fn a_shard_that_owns_nothing_serves_and_is_ready() {
+fn a_shard_that_owns_nothing_serves_and_is_ready_and_a_reload_may_give_it_something() {
+    // Given: a shard of many, which owns none of the services.
     let upstream = Upstream::start();
+    let mut services = services(&upstream);
     let ordinal = (0..100).find(|ordinal| owned(*ordinal, 100).is_empty());
-    let setup = Setup::new("nothing", services(&upstream))
-        .with("SHARD", ordinal.unwrap().to_string())
+    let ordinal = ordinal.unwrap();
+    let setup = Setup::new("nothing", services.clone())
+        .with("SHARD", ordinal.to_string())
         .with("TOTAL_SHARDS", "100");
     let exporter = setup.start();
     assert_eq!(exporter.get("/-/ready").status, 200);
     assert_eq!(exporter.get("/").status, 200);
     exporter.page().assert_well_formed();
     assert!(keys(&exporter).is_empty());
+
+    // When
+    let names = (0..).map(|number| format!("new-{number}"));
+    let (ours, others): (Vec<_>, Vec<_>) =
+        names.take(500).partition(|key| owner(key, 100) == ordinal);
+    for key in ours.iter().chain(&others) {
+        services[key] = json!({"name": key, "url": upstream.url("/s"), "interval": "1h"});
+    }
+    setup.folder.write("services.json", services.to_string());
+    let response = exporter.request("POST", "/-/reload", &[]);
+
+    // Then
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert!(!ours.is_empty());
+    let told = format!(
+        ": {} added, 0 removed, 0 changed, 0 unchanged.\n",
+        ours.len()
+    );
+    assert!(response.text().ends_with(&told), "{}", response.text());
+    assert_eq!(keys(&exporter), ours.into_iter().collect());
+    assert_eq!(exporter.get("/-/ready").status, 200);
+    assert!(keys(&exporter).len() < others.len());
 }
 
 #[test]

@@ -1,8 +1,16 @@
 """The dashboard of AAISP lines: quotas, sync rates, telephone numbers and prices, and how the collectors do."""
 
 from panels import (
-    GREEN, NONE, ORANGE, PURPLE, RED,
-    column, make, row, series, stat, steps, table,
+    GREEN,
+    ORANGE,
+    RED,
+    column,
+    make,
+    row,
+    series,
+    stat,
+    steps,
+    table,
 )
 
 OF_NUMBER = 'number=~"$number"'
@@ -15,7 +23,8 @@ def dashboard():
     return make(
         "aaisp",
         "saas-exporter / AAISP",
-        "Broadband lines of Andrews & Arnold: quotas, sync rates, telephone numbers and prices, and what could not be read.",
+        "Broadband lines of Andrews & Arnold: quotas, sync rates, telephone numbers and prices, and what could not be"
+        " read.",
         [
             *now(),
             row("Broadband lines"),
@@ -68,7 +77,8 @@ def now():
         stat(
             "Slowest download against its best",
             "Sync rate of each line against its best in the chosen range; that of the line that has lost most.",
-            "100 * min(aaisp_broadband_line_sync_download_bps / max_over_time(aaisp_broadband_line_sync_download_bps[$__range]))",
+            "100 * min(aaisp_broadband_line_sync_download_bps /"
+            " max_over_time(aaisp_broadband_line_sync_download_bps[$__range]))",
             unit="percent",
             thresholds=steps(RED, (70, ORANGE), (90, GREEN)),
             decimals=0,
@@ -128,7 +138,8 @@ def quotas():
     return [
         series(
             "Quota used",
-            "Share of the monthly quota that each line has used. The dashed lines stand at 80 percent and at the whole quota.",
+            "Share of the monthly quota that each line has used. The dashed lines stand at 80 percent and at the whole"
+            " quota.",
             ("max by (service) (aaisp_broadband_quota_percentage)", "{{service}}"),
             unit="percent",
             lines=QUOTA,
@@ -136,13 +147,15 @@ def quotas():
         ),
         series(
             "Quota left",
-            "What is left of the quota of each line. Below 0 is over quota; above the monthly quota some was rolled over.",
+            "What is left of the quota of each line. Below 0 is over quota; above the monthly quota some was rolled"
+            " over.",
             ("max by (service) (aaisp_broadband_quota_remaining_bytes)", "{{service}}"),
             unit="decbytes",
         ),
         series(
             "Use of data",
-            "Bytes in a second that each line used, as a mean of two hours, since the provider counts about once an hour. The end of a month reads 0.",
+            "Bytes in a second that each line used, as a mean of two hours, since the provider counts about once an"
+            " hour. The end of a month reads 0.",
             ("clamp_min(max by (service) (deriv(aaisp_broadband_quota_used_bytes[2h])), 0)", "{{service}}"),
             unit="Bps",
             minimum=0,
@@ -248,7 +261,8 @@ def cannot_tell():
     return [
         table(
             "Collectors",
-            "When a run of each collector last succeeded, and its errors in the chosen range, those of single lines included.",
+            "When a run of each collector last succeeded, and its errors in the chosen range, those of single lines"
+            " included.",
             {
                 "A": "1000 * max by (collector_name) (aaisp_collector_last_successful_collection_timestamp)",
                 "B": "sum by (collector_name) (ceil(increase(aaisp_collector_errors_total[$__range])))",
@@ -256,7 +270,7 @@ def cannot_tell():
             [
                 column("collector_name", "Collector"),
                 column("A", "Last worked", unit="dateTimeFromNow", no_value="never"),
-                column("B", "Errors in this range", unit="short", thresholds=steps(NONE, (1, PURPLE)), no_value="none counted", decimals=0),
+                column("B", "Errors in this range", unit="short", no_value="none counted", decimals=0),
             ],
             size=(12, 8),
             no_data="no data: no login is polled, or the exporter does not answer",
@@ -287,11 +301,17 @@ def cannot_tell():
             "Duration of requests",
             "Half of the requests were faster than the median, and 19 of 20 faster than the 95th percentile.",
             (
-                "histogram_quantile(0.5, sum by (le) (rate(aaisp_api_request_duration_seconds_bucket[$__rate_interval])))",
+                (
+                    "histogram_quantile(0.5, sum by (le)"
+                    " (rate(aaisp_api_request_duration_seconds_bucket[$__rate_interval])))"
+                ),
                 "median",
             ),
             (
-                "histogram_quantile(0.95, sum by (le) (rate(aaisp_api_request_duration_seconds_bucket[$__rate_interval])))",
+                (
+                    "histogram_quantile(0.95, sum by (le)"
+                    " (rate(aaisp_api_request_duration_seconds_bucket[$__rate_interval])))"
+                ),
                 "95th percentile",
             ),
             unit="s",

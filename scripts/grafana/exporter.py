@@ -1,8 +1,19 @@
 """The dashboard of the exporter itself: polls, requests, notifications, cache, the gate, and the process."""
 
 from panels import (
-    ANY_IS_BAD, GREEN, ORANGE, READ, RED,
-    column, make, none_is, row, series, stat, steps, table, timeline, words,
+    ANY_IS_BAD,
+    GREEN,
+    READ,
+    RED,
+    column,
+    make,
+    none_is,
+    row,
+    series,
+    stat,
+    table,
+    timeline,
+    words,
 )
 
 # Of all processes that Prometheus knows, those that are this exporter.
@@ -23,7 +34,8 @@ def dashboard():
     return make(
         "exporter",
         "saas-exporter / Exporter",
-        "The exporter itself: whether it answers, how its polls go, what it asks of the upstreams, notifications, cache, and what the process takes.",
+        "The exporter itself: whether it answers, how its polls go, what it asks of the upstreams, notifications,"
+        " cache, and what the process takes.",
         [
             *now(),
             row("Polls"),
@@ -61,7 +73,8 @@ def now():
         ),
         stat(
             "Cache",
-            "Whether the last write to the cache folder succeeded. While it does not, a restart forgets state and history.",
+            "Whether the last write to the cache folder succeeded. While it does not, a restart forgets state and"
+            " history.",
             "min(saas_exporter_cache_writable)",
             mappings=words((0, "not writable", RED), (1, "writable", GREEN)),
         ),

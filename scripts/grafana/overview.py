@@ -3,8 +3,21 @@
 import pages
 import pantheon
 from panels import (
-    ANY_IS_BAD, ANY_IS_NOTED, ANY_IS_UNKNOWN, GREEN, ORANGE, READ, RED,
-    column, make, none_is, row, stat, steps, table, timeline,
+    ANY_IS_BAD,
+    ANY_IS_NOTED,
+    ANY_IS_UNKNOWN,
+    GREEN,
+    ORANGE,
+    READ,
+    RED,
+    column,
+    make,
+    none_is,
+    row,
+    stat,
+    steps,
+    table,
+    timeline,
 )
 
 NOT_POLLED = "no data, or not polled"
@@ -14,7 +27,8 @@ def dashboard():
     return make(
         "overview",
         "saas-exporter / Overview",
-        "The hosted services that we depend on: what is down now, incidents, maintenance ahead, uptime, and what we cannot tell and why.",
+        "The hosted services that we depend on: what is down now, incidents, maintenance ahead, uptime, and what we"
+        " cannot tell and why.",
         [
             *now(),
             row("What is down now"),
@@ -38,7 +52,8 @@ def now():
     return [
         stat(
             "Exporters that do not answer",
-            "Exporters seen in the chosen range whose last scrape failed. While one does not answer, all that it shows is missing below, not well.",
+            "Exporters seen in the chosen range whose last scrape failed. While one does not answer, all that it shows"
+            " is missing below, not well.",
             "sum((up == bool 0) and on (job, instance) last_over_time(saas_exporter_build_info[$__range]))",
             mappings=none_is("all answer"),
             thresholds=ANY_IS_BAD,
@@ -53,7 +68,8 @@ def now():
         *pages.now(),
         stat(
             "Oldest data",
-            "Time since the last good poll of the service for which it is longest ago. A service that was never read is not in it, but counts among those that cannot be read.",
+            "Time since the last good poll of the service for which it is longest ago. A service that was never read is"
+            " not in it, but counts among those that cannot be read.",
             "max(time() - saas_exporter_last_success_timestamp_seconds)",
             unit="s",
             # Three polls at the interval that is set when nobody says otherwise; and a day, after which a state is history.
@@ -66,11 +82,18 @@ def cannot_tell():
     return [
         table(
             "Services that cannot be read now",
-            "Services whose last poll failed, and since when. The page of the exporter at / says what went wrong last and what to do.",
+            "Services whose last poll failed, and since when. The page of the exporter at / says what went wrong last"
+            " and what to do.",
             {
                 "A": "max by (service) (saas_exporter_service_up == 0)",
-                "B": "1000 * max by (service) (saas_exporter_last_success_timestamp_seconds and (saas_exporter_service_up == 0))",
-                "C": "sum by (service) (ceil(sum without (kind) (increase(saas_exporter_poll_failures_total[$__range]))) and (saas_exporter_service_up == 0))",
+                "B": (
+                    "1000 * max by (service) (saas_exporter_last_success_timestamp_seconds and"
+                    " (saas_exporter_service_up == 0))"
+                ),
+                "C": (
+                    "sum by (service) (ceil(sum without (kind) (increase(saas_exporter_poll_failures_total[$__range])))"
+                    " and (saas_exporter_service_up == 0))"
+                ),
             },
             [
                 column("service", "Service"),
@@ -82,14 +105,25 @@ def cannot_tell():
         ),
         table(
             "Why: failed polls by kind",
-            "Failed polls in the chosen range by failure kind, also of services that can be read again. The README says under Troubleshooting what each kind means and what to do.",
-            {"A": "sort_desc(sum by (service, kind) (ceil(increase(saas_exporter_poll_failures_total[$__range]))) > 0)"},
-            [column("service", "Service"), column("kind", "Kind"), column("A", "Failed polls", unit="short", decimals=0)],
+            "Failed polls in the chosen range by failure kind, also of services that can be read again. The README says"
+            " under Troubleshooting what each kind means and what to do.",
+            {
+                "A": (
+                    "sort_desc(sum by (service, kind) (ceil(increase(saas_exporter_poll_failures_total[$__range])))"
+                    " > 0)"
+                )
+            },
+            [
+                column("service", "Service"),
+                column("kind", "Kind"),
+                column("A", "Failed polls", unit="short", decimals=0),
+            ],
             size=(12, 8),
         ),
         timeline(
             "Polls",
-            "Whether the last poll of each service succeeded. A gap is a time in which the exporter itself was not scraped.",
+            "Whether the last poll of each service succeeded. A gap is a time in which the exporter itself was not"
+            " scraped.",
             "min by (service) (saas_exporter_service_up)",
             "{{service}}",
             READ,
@@ -104,7 +138,8 @@ def other_sources():
         stat(
             "Spacelift: stacks that failed",
             "Stacks in the state FAILED. A failing collector shows no number.",
-            'sum(spacelift_current_stacks_count_by_state{state="FAILED"}) or 0 * sum(spacelift_current_stacks_count_by_state)',
+            'sum(spacelift_current_stacks_count_by_state{state="FAILED"}) or 0 *'
+            " sum(spacelift_current_stacks_count_by_state)",
             mappings=none_is("none"),
             thresholds=ANY_IS_BAD,
             no_data=NOT_POLLED,
@@ -112,7 +147,8 @@ def other_sources():
         stat(
             "Spacelift: drifted resources",
             "Resources that differ from their code.",
-            'sum(spacelift_current_resources_count_by_drift{state="DRIFTED"}) or 0 * sum(spacelift_current_resources_count_by_drift)',
+            'sum(spacelift_current_resources_count_by_drift{state="DRIFTED"}) or 0 *'
+            " sum(spacelift_current_resources_count_by_drift)",
             mappings=none_is("none"),
             thresholds=steps(GREEN, (1, ORANGE)),
             no_data=NOT_POLLED,

@@ -1,8 +1,21 @@
 """Panels about status pages that the overview and the dashboard of the status pages share."""
 
 from panels import (
-    ANY_IS_BAD, ANY_IS_NOTED, CACHED, COMPONENT, GREEN, ORANGE, RED, SEVERITY, YELLOW,
-    column, none_is, stat, steps, table, timeline,
+    ANY_IS_BAD,
+    ANY_IS_NOTED,
+    CACHED,
+    COMPONENT,
+    GREEN,
+    ORANGE,
+    RED,
+    SEVERITY,
+    YELLOW,
+    column,
+    none_is,
+    stat,
+    steps,
+    table,
+    timeline,
 )
 
 # A page is one series of one target; users may add labels of their own.
@@ -19,7 +32,8 @@ def now():
     return [
         stat(
             "Pages in trouble",
-            "Status pages that say minor, major or critical, themselves or by a part of them. Pages that cannot be read now are not counted, neither as well nor as down.",
+            "Status pages that say minor, major or critical, themselves or by a part of them. Pages that cannot be read"
+            " now are not counted, neither as well nor as down.",
             f"sum((statuspage_service_severity >= bool 2) {LIVE})",
             mappings=none_is("none"),
             thresholds=ANY_IS_BAD,
@@ -45,7 +59,8 @@ def in_trouble():
     bad = f"and {PAGE} (statuspage_service_severity > 0)"
     return table(
         "Services that are not well",
-        "Status pages with a severity above 0, worst first. \"last known\" means that the page cannot be read now, and the row is what it said before.",
+        'Status pages with a severity above 0, worst first. "last known" means that the page cannot be read now, and'
+        " the row is what it said before.",
         {
             "A": "max by (service_name) (statuspage_service_severity > 0)",
             "B": f"sum by (service_name) (statuspage_active_incidents {bad})",
@@ -90,7 +105,9 @@ def incidents():
 
     return table(
         "Open incidents",
-        "Every incident that a status page lists as open; the title leads to the page. Title and impact are those first seen, the time of the last update follows the page. An incident of a page that cannot be read now is last known.",
+        "Every incident that a status page lists as open; the title leads to the page. Title and impact are those first"
+        " seen, the time of the last update follows the page. An incident of a page that cannot be read now is last"
+        " known.",
         {
             "A": moment("statuspage_incident_started_timestamp_seconds"),
             "B": moment("statuspage_incident_updated_timestamp_seconds"),
@@ -121,7 +138,8 @@ def maintenances():
 
     return table(
         "Maintenance ahead or under way",
-        "Every maintenance that a status page lists; the title leads to the page. The times are those that the page says now.",
+        "Every maintenance that a status page lists; the title leads to the page. The times are those that the page"
+        " says now.",
         {
             "A": moment("statuspage_maintenance_start_timestamp_seconds"),
             "B": moment("statuspage_maintenance_end_timestamp_seconds"),
@@ -145,7 +163,8 @@ def maintenances():
 def severity_over_time():
     return timeline(
         "State of each service",
-        "The worst that each status page says of itself or of a part. While a page cannot be read, its last known state goes on; \"Polls\" or \"Pages that were read\" shows when that was. A gap is a time without any data.",
+        "The worst that each status page says of itself or of a part. While a page cannot be read, its last known state"
+        ' goes on; "Polls" or "Pages that were read" shows when that was. A gap is a time without any data.',
         "max by (service_name) (statuspage_service_severity)",
         "{{service_name}}",
         SEVERITY,
@@ -158,7 +177,8 @@ def uptime():
     day, week, month = window("24h"), window("7d"), window("30d")
     return table(
         "Uptime",
-        "Share of the polls that found the service operational. A poll that failed counts with the last known state; a window is empty until it holds a poll.",
+        "Share of the polls that found the service operational. A poll that failed counts with the last known state; a"
+        " window is empty until it holds a poll.",
         {"A": day, "B": week, "C": month},
         [
             column("service_name", "Service", link=SHOW_PAGE),
@@ -174,7 +194,8 @@ def uptime():
 def unknown_words(size):
     return table(
         "Words of pages that were not understood",
-        "Words and items in the answers of status pages that are new to the exporter, counted in the chosen range. None reads as \"all is well\"; an update of the exporter may know them.",
+        "Words and items in the answers of status pages that are new to the exporter, counted in the chosen range. None"
+        ' reads as "all is well"; an update of the exporter may know them.',
         {"A": "sum by (service_name, field) (ceil(increase(statuspage_unknown_values_total[$__range]))) > 0"},
         [
             column("service_name", "Service", link=SHOW_PAGE),

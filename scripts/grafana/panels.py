@@ -17,7 +17,9 @@ COLUMNS = 24
 # The schema of Grafana 10.4; newer ones read it and carry it forward.
 SCHEMA_VERSION = 39
 NO_DATA = "no data: cannot tell"
-NOTHING_OR_UNKNOWN = "Nothing to show. Whether that is good news, the numbers above tell: they say \"no data\" when nothing is known."
+NOTHING_OR_UNKNOWN = (
+    'Nothing to show. Whether that is good news, the numbers above tell: they say "no data" when nothing is known.'
+)
 
 GREEN, BLUE, YELLOW, ORANGE, RED, PURPLE, NONE = "green", "blue", "yellow", "orange", "red", "purple", "transparent"
 
@@ -31,7 +33,11 @@ def words(*pairs):
 
 
 SEVERITY = words(
-    (0, "operational", GREEN), (1, "maintenance", BLUE), (2, "minor", YELLOW), (3, "major", ORANGE), (4, "critical", RED)
+    (0, "operational", GREEN),
+    (1, "maintenance", BLUE),
+    (2, "minor", YELLOW),
+    (3, "major", ORANGE),
+    (4, "critical", RED),
 )
 COMPONENT = words(
     (0, "operational", GREEN),
@@ -65,7 +71,19 @@ ANY_IS_UNKNOWN = steps(GREEN, (1, PURPLE))
 ANY_IS_NOTED = steps(GREEN, (1, BLUE))
 
 
-def stat(title, description, query, *, unit="none", thresholds=PLAIN, mappings=(), legend="", size=(4, 4), no_data=NO_DATA, decimals=None):
+def stat(
+    title,
+    description,
+    query,
+    *,
+    unit="none",
+    thresholds=PLAIN,
+    mappings=(),
+    legend="",
+    size=(4, 4),
+    no_data=NO_DATA,
+    decimals=None,
+):
     """A number of the present moment, or one for each series with its name."""
     panel = base("stat", title, description, size)
     panel["targets"] = [target("A", query, legend or title, instant=True)]
@@ -75,7 +93,9 @@ def stat(title, description, query, *, unit="none", thresholds=PLAIN, mappings=(
         "graphMode": "none",
         "justifyMode": "auto",
         "orientation": "auto",
+        "percentChangeColorMode": "standard",
         "reduceOptions": {"calcs": ["last"], "fields": "", "values": False},
+        "showPercentChange": False,
         "textMode": "value_and_name" if legend else "value",
         "wideLayout": True,
     }
@@ -86,10 +106,24 @@ def unknown(text):
     return {"type": "special", "options": {"match": "null+nan", "result": {"text": text, "color": PURPLE, "index": 99}}}
 
 
-def series(title, description, *queries, unit="short", stacked=False, bars=False, size=(12, 8), lines=None, minimum=None, min_step=None, no_data=NO_DATA):
+def series(
+    title,
+    description,
+    *queries,
+    unit="short",
+    stacked=False,
+    bars=False,
+    size=(12, 8),
+    lines=None,
+    minimum=None,
+    min_step=None,
+    no_data=NO_DATA,
+):
     """Lines, or bars, over time: pairs of a query and the name of its series."""
     panel = base("timeseries", title, description, size)
-    panel["targets"] = [target(ref(place), query, legend, min_step=min_step) for place, (query, legend) in enumerate(queries)]
+    panel["targets"] = [
+        target(ref(place), query, legend, min_step=min_step) for place, (query, legend) in enumerate(queries)
+    ]
     custom = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 60 if bars or stacked else 10,
@@ -116,7 +150,7 @@ def timeline(title, description, query, legend, mappings, *, size=(24, 8), no_da
     panel = base("state-timeline", title, description, size)
     panel["targets"] = [target("A", query, legend)]
     panel["fieldConfig"] = fields("none", steps(NONE), mappings, no_data)
-    panel["fieldConfig"]["defaults"]["custom"] = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
+    panel["fieldConfig"]["defaults"]["custom"] = {"fillOpacity": 80, "lineWidth": 0}
     panel["options"] = {
         "alignValue": "left",
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
@@ -139,8 +173,9 @@ def table(title, description, queries, columns, *, sort=None, size=(24, 8), no_d
     panel["targets"] = [target(letter, query, "", instant=True, form="table") for letter, query in queries.items()]
     panel["fieldConfig"] = fields("none", steps(NONE), [], no_data)
     panel["fieldConfig"]["defaults"]["custom"] = {"align": "left", "cellOptions": {"type": "auto"}, "filterable": True}
-    panel["fieldConfig"]["overrides"] = [override(column) for column in columns]
-    panel["options"] = {"cellHeight": "sm", "showHeader": True, "sortBy": [{"displayName": sort, "desc": True}] if sort else []}
+    panel["fieldConfig"]["overrides"] = [override(column, column["of"] not in queries) for column in columns]
+    sort_by = [{"displayName": sort, "desc": True}] if sort else []
+    panel["options"] = {"cellHeight": "sm", "frameIndex": 0, "showHeader": True, "sortBy": sort_by}
     sources = [source(column["of"], queries) for column in columns]
     hidden = {source(letter, queries) for letter in queries} - set(sources)
     organize = {
@@ -154,7 +189,9 @@ def table(title, description, queries, columns, *, sort=None, size=(24, 8), no_d
     return panel
 
 
-def column(of, name, *, unit=None, mappings=None, thresholds=None, renamed=None, link=None, no_value=None, decimals=None):
+def column(
+    of, name, *, unit=None, mappings=None, thresholds=None, renamed=None, link=None, no_value=None, decimals=None
+):
     """A column: `of` is a label, or the letter of a query. `link` is an address, or the label that holds it.
 
     With `mappings` or `thresholds` the cells are coloured; `renamed` are value mappings without colour.
@@ -162,10 +199,10 @@ def column(of, name, *, unit=None, mappings=None, thresholds=None, renamed=None,
     return {key: value for key, value in locals().items() if value is not None}
 
 
-def override(column):
-    properties = []
-    if "unit" in column:
-        properties.append(("unit", column["unit"]))
+def override(column, is_label):
+    # Without this unit, Grafana reads a label such as a telephone number as a number, and its zero in front is lost.
+    unit = "string" if is_label else column.get("unit", "none")
+    properties = [("unit", unit)]
     if "decimals" in column:
         properties.append(("decimals", column["decimals"]))
     if "thresholds" in column:

@@ -1,21 +1,36 @@
-"""The dashboard of Pantheon sites: the visits of every day, what the cache takes on, and how the accounts could be read."""
+"""The dashboard of Pantheon sites: the visits of every day, what the cache takes on, and how the accounts do."""
 
 from panels import (
-    ANY_IS_BAD, GREEN, ORANGE, RED,
-    column, make, none_is, row, series, stat, steps, table, timeline, words,
+    ANY_IS_BAD,
+    GREEN,
+    ORANGE,
+    RED,
+    column,
+    make,
+    none_is,
+    row,
+    series,
+    stat,
+    steps,
+    table,
+    timeline,
+    words,
 )
 
 ACCOUNT = words((0, "cannot be listed", RED), (1, "works", GREEN))
 SITE = "name, plan, account"
 OF_SITE = 'account=~"$account", name=~"$site"'
-NO_DAYS = "no data: Prometheus stores the days only with an out_of_order_time_window of 30d, see docs/sources/pantheon.md"
+NO_DAYS = (
+    "no data: Prometheus stores the days only with an out_of_order_time_window of 30d, see docs/sources/pantheon.md"
+)
 
 
 def dashboard():
     return make(
         "pantheon",
         "saas-exporter / Pantheon",
-        "Pantheon sites: visits and pages of every day, the share that the cache answers, and what could not be read. Days are those of UTC.",
+        "Pantheon sites: visits and pages of every day, the share that the cache answers, and what could not be read."
+        " Days are those of UTC.",
         [
             *now(),
             row("Days"),
@@ -41,7 +56,7 @@ def dashboard():
 
 
 def present(metric):
-    """The newest point of each site, while its exporter answers: points that bear a time of their own outlive it for minutes."""
+    """The newest point of each site while its exporter answers; points with a time of their own outlive it for minutes."""
     return f"({metric} and on (job, instance) saas_exporter_build_info)"
 
 
@@ -90,7 +105,7 @@ def now():
 
 
 def days():
-    # The point of a day bears its midnight exactly; the shortest range there is takes it, and not the last scrape before.
+    # The point of a day bears its midnight exactly; the shortest range takes it, and not the last scrape before.
     def of_day(metric):
         return f"last_over_time({metric}[1ms])"
 
@@ -180,8 +195,14 @@ def cannot_tell():
             {
                 "A": 'min by (account) (pantheon_exporter_account_up{account=~"$account"})',
                 "B": 'sum by (account) (pantheon_exporter_sites{account=~"$account"})',
-                "C": '1000 * max by (account) (pantheon_exporter_last_site_list_success_timestamp_seconds{account=~"$account"})',
-                "D": '1000 * max by (account) (pantheon_exporter_last_traffic_success_timestamp_seconds{account=~"$account"})',
+                "C": (
+                    "1000 * max by (account)"
+                    ' (pantheon_exporter_last_site_list_success_timestamp_seconds{account=~"$account"})'
+                ),
+                "D": (
+                    "1000 * max by (account)"
+                    ' (pantheon_exporter_last_traffic_success_timestamp_seconds{account=~"$account"})'
+                ),
             },
             [
                 column("account", "Account"),
@@ -195,9 +216,19 @@ def cannot_tell():
         ),
         table(
             "Sites whose traffic could not be read",
-            "Failed readings of each site in the chosen range. The first one after a start of the exporter may not count, since Prometheus sees no rise in it.",
-            {"A": 'sum by (account, name) (ceil(increase(pantheon_exporter_site_errors_total{account=~"$account"}[$__range]))) > 0'},
-            [column("account", "Account"), column("name", "Site"), column("A", "Failed readings", unit="short", thresholds=steps(ORANGE))],
+            "Failed readings of each site in the chosen range. The first one after a start of the exporter may not"
+            " count, since Prometheus sees no rise in it.",
+            {
+                "A": (
+                    "sum by (account, name)"
+                    ' (ceil(increase(pantheon_exporter_site_errors_total{account=~"$account"}[$__range]))) > 0'
+                )
+            },
+            [
+                column("account", "Account"),
+                column("name", "Site"),
+                column("A", "Failed readings", unit="short", thresholds=steps(ORANGE)),
+            ],
             sort="Failed readings",
             size=(12, 8),
         ),
@@ -218,9 +249,13 @@ def cannot_tell():
         ),
         series(
             "Zeros held back",
-            "Answers in which everything was zero for a site with traffic, as in Pantheon's daily rebuild. The values of before stay meanwhile.",
+            "Answers in which everything was zero for a site with traffic, as in Pantheon's daily rebuild. The values"
+            " of before stay meanwhile.",
             (
-                'sum by (account) (increase(pantheon_exporter_zero_responses_total{account=~"$account"}[$__rate_interval]))',
+                (
+                    "sum by (account)"
+                    ' (increase(pantheon_exporter_zero_responses_total{account=~"$account"}[$__rate_interval]))'
+                ),
                 "{{account}}",
             ),
             bars=True,

@@ -1,8 +1,22 @@
 """The dashboard of Spacelift accounts: workers and runs, stacks, drift, billing usage, and how the collectors do."""
 
 from panels import (
-    ANY_IS_BAD, ANY_IS_NOTED, GREEN, ORANGE, PURPLE, RED,
-    column, make, none_is, row, series, stat, steps, table, timeline, words,
+    ANY_IS_BAD,
+    ANY_IS_NOTED,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    column,
+    make,
+    none_is,
+    row,
+    series,
+    stat,
+    steps,
+    table,
+    timeline,
+    words,
 )
 
 COLLECTOR = words((0, "failed", RED), (1, "works", GREEN))
@@ -19,7 +33,8 @@ def dashboard():
     return make(
         "spacelift",
         "saas-exporter / Spacelift",
-        "Spacelift accounts: runs that wait, workers, stacks by state, drift, run durations, billing usage, and what could not be read.",
+        "Spacelift accounts: runs that wait, workers, stacks by state, drift, run durations, billing usage, and what"
+        " could not be read.",
         [
             *now(),
             row("Workers and runs"),
@@ -45,8 +60,8 @@ def now():
         ),
         stat(
             "Busy private workers",
-            "Share of the private workers that are busy, those that are drained left out.",
-            "100 * sum(spacelift_worker_pool_workers_busy) / (sum(spacelift_worker_pool_workers) - sum(spacelift_worker_pool_workers_drained))",
+            "Share of the private workers that are busy. Drained ones count, since they may still be busy.",
+            "100 * sum(spacelift_worker_pool_workers_busy) / sum(spacelift_worker_pool_workers)",
             unit="percent",
             thresholds=steps(GREEN, (90, ORANGE)),
             no_data="no data, or no private workers",
@@ -127,14 +142,16 @@ def stacks():
         ),
         series(
             "Drifted resources by stack",
-            "Resources that differ from their code. The stack reads unknown unless resource_details is on for the account.",
+            "Resources that differ from their code. The stack reads unknown unless resource_details is on for the"
+            " account.",
             (f'sum by (stack) ({RESOURCES}{{state="DRIFTED"}})', "{{stack}}"),
             stacked=True,
             minimum=0,
         ),
         table(
             "Stacks that are not finished",
-            "Stacks in any other state than FINISHED. With stack_details each is named, else Spacelift gives the sum of each state alone.",
+            "Stacks in any other state than FINISHED. With stack_details each is named, else Spacelift gives the sum of"
+            " each state alone.",
             {"A": f'sum by (state, space, stack) ({STACKS}{{state!="FINISHED"}}) > 0'},
             [
                 column("stack", "Stack", renamed=WHOLE_ACCOUNT),
@@ -199,7 +216,8 @@ def cannot_tell():
     return [
         table(
             "Collectors",
-            "Each part of the account: whether its last reading worked, whether the key may read it, when it last worked and how long it took.",
+            "Each part of the account: whether its last reading worked, whether the key may read it, when it last"
+            " worked and how long it took.",
             {
                 "A": "min by (instance, collector) (spacelift_scrape_collector_success)",
                 "B": "min by (instance, collector) (spacelift_scrape_collector_supported)",

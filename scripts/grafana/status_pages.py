@@ -2,8 +2,18 @@
 
 import pages
 from panels import (
-    CACHED, COMPONENT, OPEN, READ, SEVERITY,
-    column, make, row, series, stat, table, timeline,
+    CACHED,
+    COMPONENT,
+    OPEN,
+    READ,
+    SEVERITY,
+    column,
+    make,
+    row,
+    series,
+    stat,
+    table,
+    timeline,
 )
 
 
@@ -13,7 +23,8 @@ def dashboard():
     return make(
         "status-pages",
         "saas-exporter / Status pages",
-        "Status pages: the state of services and components over time, incidents and maintenances with links, uptime, and how well the pages could be read.",
+        "Status pages: the state of services and components over time, incidents and maintenances with links, uptime,"
+        " and how well the pages could be read.",
         [
             states(),
             *pages.now(),
@@ -45,7 +56,8 @@ def dashboard():
 def states():
     return stat(
         "State now",
-        "The worst that each page says of itself or of a part. A page that cannot be read now is shown as it was last known; \"Pages that were read\" says which ones.",
+        "The worst that each page says of itself or of a part. A page that cannot be read now is shown as it was last"
+        ' known; "Pages that were read" says which ones.',
         "max by (service_name) (statuspage_service_severity)",
         legend="{{service_name}}",
         mappings=SEVERITY,
@@ -56,13 +68,14 @@ def states():
 def troubled_components():
     return timeline(
         "Components that were not well in this range",
-        "The state of each component that was not operational at some time of the chosen range. Components that were always well are left out.",
+        "The state of each component that was not operational at some time of the chosen range. Components that were"
+        " always well are left out.",
         "max by (service_name, group_name, component_name) (statuspage_component_severity "
         "and (max_over_time(statuspage_component_severity[$__range]) > 0))",
         "{{service_name}}: {{group_name}} {{component_name}}",
         COMPONENT,
         size=(24, 10),
-        no_data="Nothing to show: no component was in trouble, or nothing is known. \"State now\" tells which.",
+        no_data='Nothing to show: no component was in trouble, or nothing is known. "State now" tells which.',
     )
 
 
@@ -82,7 +95,7 @@ def past_incidents():
         "Incidents seen in this range",
         "Every incident that a page listed in the chosen range, open or over, with its link.",
         {
-            "A": f"max by ({labels}) (last_over_time(statuspage_incident_info{{incident_id!=\"none\"}}[$__range]))",
+            "A": f'max by ({labels}) (last_over_time(statuspage_incident_info{{incident_id!="none"}}[$__range]))',
         },
         [
             column("started_at", "Began"),
@@ -100,7 +113,8 @@ def past_incidents():
 def components_by_status():
     return series(
         "Components by status",
-        "Components in each status over all chosen pages, groups left out. Those that are operational are left out too, since they would hide the others.",
+        "Components in each status over all chosen pages, groups left out. Those that are operational are left out too,"
+        " since they would hide the others.",
         ('sum by (status) (statuspage_components{status!="operational"})', "{{status}}"),
         stacked=True,
         minimum=0,
@@ -110,14 +124,21 @@ def components_by_status():
 def own_words():
     return table(
         "The page's own word beside its parts",
-        "What each page says of itself, and the worst that it or a part of it says. Pages often say none while a component is out.",
+        "What each page says of itself, and the worst that it or a part of it says. Pages often say none while a"
+        " component is out.",
         {
-            "A": "max by (service_name, indicator) ((statuspage_service_indicator == 1) * 0 "
-            f"+ {pages.PAGE} group_left () statuspage_service_severity)",
-            "B": "max by (service_name, indicator) ((statuspage_service_indicator == 1) * 0 "
-            f"+ {pages.PAGE} group_left () statuspage_serving_cached)",
-            "C": "1000 * max by (service_name, indicator) ((statuspage_service_indicator == 1) * 0 "
-            f"+ {pages.PAGE} group_left () statuspage_page_updated_timestamp_seconds)",
+            "A": (
+                "max by (service_name, indicator) ((statuspage_service_indicator == 1) * 0 "
+                f"+ {pages.PAGE} group_left () statuspage_service_severity)"
+            ),
+            "B": (
+                "max by (service_name, indicator) ((statuspage_service_indicator == 1) * 0 "
+                f"+ {pages.PAGE} group_left () statuspage_serving_cached)"
+            ),
+            "C": (
+                "1000 * max by (service_name, indicator) ((statuspage_service_indicator == 1) * 0 "
+                f"+ {pages.PAGE} group_left () statuspage_page_updated_timestamp_seconds)"
+            ),
         },
         [
             column("service_name", "Service"),
@@ -134,7 +155,8 @@ def own_words():
 def probes():
     return timeline(
         "Pages that were read",
-        "Whether every query of the last poll of a page succeeded. While it did not, the page's state is what was last known.",
+        "Whether every query of the last poll of a page succeeded. While it did not, the page's state is what was last"
+        " known.",
         "min by (service_name) (statuspage_probe_check)",
         "{{service_name}}",
         READ,
@@ -144,7 +166,8 @@ def probes():
 def live_or_known():
     return table(
         "Age of what is shown",
-        "When each page was last read well, and whether what is shown is live or what was last known. A page that was never read has no state at all.",
+        "When each page was last read well, and whether what is shown is live or what was last known. A page that was"
+        " never read has no state at all.",
         {
             "A": "min by (service_name) (statuspage_probe_check)",
             "B": "max by (service_name) (statuspage_serving_cached)",
@@ -164,7 +187,8 @@ def live_or_known():
 def response_time():
     return series(
         "Response time of the pages",
-        "Duration of the request that was answered well, without retries and pauses. A gap is a time in which the page could not be read.",
+        "Duration of the request that was answered well, without retries and pauses. A gap is a time in which the page"
+        " could not be read.",
         ("max by (service_name) (statuspage_response_time_seconds > 0)", "{{service_name}}"),
         unit="s",
         size=(12, 8),

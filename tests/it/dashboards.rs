@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::promql::{Query, family};
 
 /// The units that the dashboards use, as Grafana spells them; another one is looked up there before it is added.
-const UNITS: [&str; 13] = [
+const UNITS: [&str; 14] = [
     "none",
     "short",
     "percent",
@@ -29,6 +29,7 @@ const UNITS: [&str; 13] = [
     "reqps",
     "dateTimeAsSystem",
     "dateTimeFromNow",
+    "string",
 ];
 
 #[test]
@@ -129,6 +130,52 @@ fn the_checks_find_what_they_are_for() {
         query_problems(&format!("increase({polls}[$__range])"), "", "stat"),
         [""; 0]
     );
+}
+
+#[test]
+fn mistakes_in_a_panel_are_found() {
+    // Given a panel without mistakes,
+    let dashboards = dashboards();
+    let is_wanted = |panel: &&Value| panel["title"] == "Open incidents";
+    let good = panels(&dashboards["overview.json"]).find(is_wanted);
+    let good = good.unwrap().to_string();
+    let problems = |text: String| {
+        let panel: Value = serde_json::from_str(&text).unwrap();
+        [form_problems(&panel), panel_problems(&panel)].concat()
+    };
+    assert_eq!(problems(good.clone()), [""; 0]);
+    // when something in it is changed,
+    let mistakes = [
+        ("\"noValue\":\"Nothing", "\"was\":\"Nothing", "does not say"),
+        ("\"description\":", "\"was\":", "no description"),
+        ("${datasource}", "abcdef", "data source of its own"),
+        ("\"instant\":true", "\"instant\":false", "of another time"),
+        ("dateTimeFromNow", "fromNow", "unit \"fromNow\""),
+        (
+            "\"text\":\"live\"",
+            "\"text\":\"\"",
+            "a colour without a word",
+        ),
+        ("\"incident_name\":", "\"title\":", "the column title"),
+        (
+            "__data.fields.shortlink",
+            "__data.fields.url",
+            "no field url",
+        ),
+        (
+            "\"options\":\"Began\"",
+            "\"options\":\"Start\"",
+            "no column is named Start",
+        ),
+        ("\"value\":\"string\"", "\"value\":\"none\"", "labels alone"),
+    ];
+    for (from, to, expected) in mistakes {
+        // then it is said.
+        assert!(good.contains(from), "{from}");
+        let found = problems(good.replace(from, to));
+        let is_said = found.iter().any(|problem| problem.contains(expected));
+        assert!(is_said, "{expected}: {found:?}");
+    }
 }
 
 /// Fails with all of them.
@@ -430,17 +477,25 @@ fn column_problems(panel: &Value) -> Vec<String> {
         let unknown = entries.keys().filter(|field| !fields.contains(*field));
         problems.extend(unknown.map(|field| format!("no query gives the column {field}")));
     }
-    names.extend(
-        organize["renameByName"]
-            .as_object()
-            .unwrap()
-            .values()
-            .map(text),
-    );
+    let mut of_labels = BTreeSet::new();
+    for (field, name) in organize["renameByName"].as_object().unwrap() {
+        names.insert(text(name));
+        if !field.starts_with("Value") {
+            of_labels.insert(text(name));
+        }
+    }
     for each in list(&panel["fieldConfig"]["overrides"]) {
         let name = text(&each["matcher"]["options"]);
         if !names.contains(name) {
             problems.push(format!("no column is named {name}"));
+        }
+        // Else a label of digits is shown as a number, without the zeros in front.
+        let is_text = list(&each["properties"])
+            .any(|property| property["id"] == "unit" && property["value"] == "string");
+        if is_text != of_labels.contains(name) {
+            problems.push(format!(
+                "{name}: labels, and labels alone, have the unit string"
+            ));
         }
     }
     let written = panel.to_string();

@@ -285,7 +285,6 @@ def variable(name, label, query):
         "allValue": ".+",
         "current": {"selected": True, "text": "All", "value": "$__all"},
         "datasource": DATASOURCE,
-        "definition": query,
         "hide": 0,
         "includeAll": True,
         "label": label,

@@ -42,6 +42,8 @@ def dashboard():
             *polls(),
             row("Scrapes, notifications and cache"),
             *around(),
+            row("Configuration and shards"),
+            *configuration(),
             row("Process"),
             *process(),
         ],
@@ -211,6 +213,35 @@ def around():
             ],
             size=(12, 8),
             no_data="no data: the exporter does not answer",
+        ),
+    ]
+
+
+def configuration():
+    return [
+        stat(
+            "Configuration",
+            "Whether the configuration that was read last runs. One that was refused leaves the one before it running;"
+            " the log says what is wrong.",
+            "min(saas_exporter_config_last_reload_successful)",
+            mappings=words((0, "the last one was refused", RED), (1, "the last one runs", GREEN)),
+            size=(8, 4),
+        ),
+        stat(
+            "Configuration read",
+            "When the running configuration was read, of the exporter for which it is longest ago.",
+            "1000 * min(saas_exporter_config_last_reload_success_timestamp_seconds)",
+            unit="dateTimeFromNow",
+            size=(8, 4),
+        ),
+        stat(
+            "Shards that are missing",
+            "Shards that no exporter carries of those that the services are divided among. Their services are polled"
+            " by nobody. An exporter on its own is its only shard.",
+            'max(saas_exporter_shards) - count(count_values("ordinal", saas_exporter_shard_ordinal))',
+            mappings=none_is("none"),
+            thresholds=ANY_IS_BAD,
+            size=(8, 4),
         ),
     ]
 

@@ -1,6 +1,7 @@
 //! services.json: an object of services, each read by the source of its type, every mistake reported at once.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -80,6 +81,8 @@ pub struct Service {
     pub labels: StaticLabels,
     /// What its source wants to know.
     pub settings: Box<dyn SourceSettings>,
+    /// Another number when anything above is configured differently, secrets included; says nothing about them.
+    pub fingerprint: u64,
 }
 
 /// Reads the text of a services.json, none if only the environment describes services. `file` is its name in errors.
@@ -239,7 +242,7 @@ fn read_service(
         .chain(kind.fields)
         .map(|field| field.name)
         .collect();
-    fields.finish(&known);
+    let mut fingerprint = fields.finish(&known);
     let settings = settings.filter(|_| problems.len() == before)?;
     let usual = settings.usual();
     let upstream = UpstreamSettings {
@@ -248,6 +251,7 @@ fn read_service(
         ca: ca.or(usual.ca),
     };
     let interval = interval.or(usual.interval).unwrap_or(defaults.interval);
+    (upstream.timeout, interval, defaults).hash(&mut fingerprint);
     Some(Service {
         key: key.to_owned(),
         kind,
@@ -255,6 +259,7 @@ fn read_service(
         upstream,
         labels,
         settings,
+        fingerprint: fingerprint.finish(),
     })
 }
 

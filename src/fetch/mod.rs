@@ -10,6 +10,7 @@ mod mask;
 mod proxy;
 mod pulse;
 mod slots;
+mod suites;
 mod trust;
 mod url;
 
@@ -103,7 +104,12 @@ fn agent(roots: RootCerts) -> Agent {
         .input_buffer_size(BUFFER_BYTES)
         .output_buffer_size(BUFFER_BYTES)
         .user_agent(crate::USER_AGENT)
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .tls_config(
+            TlsConfig::builder()
+                .root_certs(roots)
+                .unversioned_rustls_crypto_provider(suites::provider())
+                .build(),
+        )
         .build()
         .new_agent()
 }

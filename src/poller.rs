@@ -474,6 +474,7 @@ mod tests {
             upstream,
             labels: StaticLabels::new(),
             settings: Box::new(Moody { polls: 0 }),
+            origins: std::collections::BTreeMap::new(),
         };
         Worker::new(service, shared)
     }

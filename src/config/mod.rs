@@ -9,6 +9,7 @@ mod secret;
 mod services;
 pub mod settings;
 mod supervision;
+mod summary;
 
 pub use fields::{Field, Fields, Form, Reach, parse_duration};
 pub use problem::{Problem, shown, shown_path, shown_value};
@@ -43,6 +44,8 @@ const FILE_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Config {
     /// Serve, poll once, or only check.
     pub mode: Mode,
+    /// What would be done without the check.
+    pub intended: Mode,
     /// Where to serve.
     pub listen: Vec<Listen>,
     /// The name of the list of services, for people.
@@ -69,6 +72,8 @@ pub struct Config {
     pub supervision: Supervision,
     /// What a person should know although it is no error.
     pub warnings: Vec<String>,
+    /// The settings that were given, by flag or variable, with their values as a person may see them.
+    pub given: Vec<(String, String)>,
 }
 
 /// What the process does.
@@ -132,19 +137,6 @@ impl Config {
             Ask::Run => read(&given, problems).map(|config| Request::Run(Box::new(config))),
         }
     }
-
-    /// What would run, for `--config.check`.
-    pub fn summary(&self) -> String {
-        let mut text = format!("{}: {} services\n", self.services_file, self.services.len());
-        for service in &self.services {
-            let (name, about) = (&service.key, service.settings.about());
-            text.push_str(&format!(
-                "  {name}: {} {about}, every {:?}\n",
-                service.kind.name, service.interval
-            ));
-        }
-        text
-    }
 }
 
 fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
@@ -169,8 +161,10 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     let (services_file, services) = reader.services(&defaults);
     let log = reader.log(&services);
     let supervision = Supervision::read(given, std::process::id(), &mut reader.problems);
+    let intended = reader.intended();
     let config = Config {
-        mode: reader.mode(),
+        mode: reader.mode(intended),
+        intended,
         listen: reader.listen(&services),
         services_file,
         services,
@@ -188,6 +182,7 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
         log,
         supervision,
         warnings: reader.warnings,
+        given: summary::given_settings(given),
     };
     if reader.problems.is_empty() {
         Ok(config)
@@ -223,16 +218,20 @@ impl Reader<'_> {
         }
     }
 
-    fn mode(&mut self) -> Mode {
-        let mode = self.value(&settings::RUN_MODE, Mode::Daemon, |text| {
+    /// What is done unless the configuration is only checked.
+    fn intended(&mut self) -> Mode {
+        self.value(&settings::RUN_MODE, Mode::Daemon, |text| {
             match text.to_ascii_lowercase().as_str() {
                 "daemon" => Ok(Mode::Daemon),
                 "once" => Ok(Mode::Once),
                 _ => Err("is neither daemon nor once".to_owned()),
             }
-        });
+        })
+    }
+
+    fn mode(&mut self, intended: Mode) -> Mode {
         let check = self.value(&settings::CONFIG_CHECK, false, parse_truth);
-        if check { Mode::Check } else { mode }
+        if check { Mode::Check } else { intended }
     }
 
     /// Where to listen: as set, else as the program that the only service replaces would, else at port 9001.

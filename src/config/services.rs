@@ -80,6 +80,8 @@ pub struct Service {
     pub labels: StaticLabels,
     /// What its source wants to know.
     pub settings: Box<dyn SourceSettings>,
+    /// The variables that fields came from, by field.
+    pub origins: BTreeMap<String, String>,
 }
 
 /// Reads the text of a services.json, none if only the environment describes services. `file` is its name in errors.
@@ -239,6 +241,7 @@ fn read_service(
         .chain(kind.fields)
         .map(|field| field.name)
         .collect();
+    let origins = fields.origins();
     fields.finish(&known);
     let settings = settings.filter(|_| problems.len() == before)?;
     let usual = settings.usual();
@@ -255,6 +258,7 @@ fn read_service(
         upstream,
         labels,
         settings,
+        origins,
     })
 }
 

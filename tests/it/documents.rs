@@ -3,6 +3,9 @@
 //! With the variable `UPDATE_GOLDEN=1` the generated parts are written instead of compared; the difference is then
 //! reviewed like code.
 
+mod completions;
+mod manuals;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -509,6 +512,12 @@ fn root() -> PathBuf {
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|cause| panic!("{path}: {cause}"))
+}
+
+/// The first block of code in a language, without its fences.
+fn code_block<'a>(text: &'a str, language: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("\n```{language}\n"))?;
+    rest.split("\n```").next()
 }
 
 /// The documents that a reader is led to.

@@ -70,10 +70,14 @@ impl Config {
     }
 }
 
-/// Every setting that was given, as it was given: name and value.
+/// Every setting that was given, as it was given: name and value. The check itself is none of what would run.
 pub(super) fn given_settings(given: &Given) -> Vec<(String, String)> {
     let mut lines = Vec::new();
-    for setting in SETTINGS {
+    let is_of_run = |variable| variable != settings::CONFIG_CHECK.variable;
+    for setting in SETTINGS
+        .iter()
+        .filter(|setting| is_of_run(setting.variable))
+    {
         let lower = setting.variable.to_ascii_lowercase();
         if let Some(value) = given.get(setting) {
             let shown = match is_secret(setting.variable) {

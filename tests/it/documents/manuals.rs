@@ -114,14 +114,12 @@ fn the_manual_of_the_program_is_that_of_its_settings() {
             (None, Value::Word(words)) => format!("={}", words.join("|")),
             (None, value) => format!("={}", value.placeholder()),
         };
-        let (flag, variable) = (format!("--{flag}{value}"), setting.variable);
-        item(&mut page, &flag, setting.meaning);
-        let _ = write!(
-            page,
-            ".IP\nVariable: {}.\nDefault: {}.\n",
-            bold(variable),
-            prose(setting.default)
-        );
+        item(&mut page, &format!("--{flag}{value}"), setting.meaning);
+        // A flag that asks for something and sets nothing has neither.
+        if !setting.variable.is_empty() {
+            let (variable, default) = (bold(setting.variable), prose(setting.default));
+            let _ = write!(page, ".IP\nVariable: {variable}.\nDefault: {default}.\n");
+        }
     }
     item(&mut page, "-h, --help", "Print every setting and exit.");
     item(

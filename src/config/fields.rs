@@ -167,9 +167,9 @@ impl<'a> Fields<'a> {
         (self.reach != Reach::Nothing).then_some(self.given)
     }
 
-    /// The variables that values came from, by field.
-    pub(super) fn origins(&self) -> BTreeMap<String, String> {
-        self.origins.clone()
+    /// The variables that values came from, by field; to be taken once all fields are read.
+    pub(super) fn take_origins(&mut self) -> BTreeMap<String, String> {
+        std::mem::take(&mut self.origins)
     }
 
     /// Whether a field is there, by itself or by a variable.

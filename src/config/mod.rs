@@ -72,8 +72,8 @@ pub struct Config {
     pub supervision: Supervision,
     /// What a person should know although it is no error.
     pub warnings: Vec<String>,
-    /// The settings that were given, by flag or variable, with their values as a person may see them.
-    pub given: Vec<(String, String)>,
+    /// The settings that were given, by flag or variable, with their values as a person may see them: a line each.
+    pub given: String,
 }
 
 /// What the process does.

@@ -241,7 +241,7 @@ fn read_service(
         .chain(kind.fields)
         .map(|field| field.name)
         .collect();
-    let origins = fields.origins();
+    let origins = fields.take_origins();
     fields.finish(&known);
     let settings = settings.filter(|_| problems.len() == before)?;
     let usual = settings.usual();

@@ -1,95 +1,126 @@
 //! What `--config.check` prints: what would run, what of it comes from where, and what a person should know.
 //!
-//! A secret is never shown: only that it is set, and the file or variable that it comes from.
+//! A secret is never shown: only that it is set, and the file or variable that it comes from. [`super::Config::load`]
+//! notes the given settings here, and the start of the program prints the summary.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use super::settings::{self, Given, SETTINGS};
 use super::{Config, Listen, Mode, Secret, Service, shown, shown_path, shown_value};
 use crate::sources::SOURCES;
 
-/// Widest column; a longer key moves only its own line.
-const COLUMN_CHARS: usize = 24;
+/// Widest column of keys; a longer key moves only its own line.
+const KEY_CHARS: usize = 24;
+/// Width of `every 1m 30s, timeout 15s`; a longer one moves only its own line.
+const PACE_CHARS: usize = 25;
+/// Width of the names of what the process does.
+const PROCESS_CHARS: usize = 8;
 
 impl Config {
     /// What would run, for `--config.check`.
     pub fn summary(&self) -> String {
         let mut text = String::new();
-        let plural = if self.services.len() == 1 { "" } else { "s" };
-        let (file, count) = (&self.services_file, self.services.len());
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{file}: {count} service{plural}");
+        let count = self.services.len();
+        let plural = if count == 1 { "" } else { "s" };
+        put(
+            &mut text,
+            &[
+                &self.services_file,
+                ": ",
+                &count.to_string(),
+                " service",
+                plural,
+            ],
+        );
+        let longest = self.services.iter().map(|service| service.key.len()).max();
+        let keys = longest.unwrap_or(0).min(KEY_CHARS);
         for kind in SOURCES {
-            let is_of_kind = |service: &&Service| service.kind.name == kind.name;
-            let services: Vec<&Service> = self.services.iter().filter(is_of_kind).collect();
-            if !services.is_empty() {
-                let _ = writeln!(text, "\n{}", kind.name);
-                add_services(&mut text, &services);
+            let mut is_headed = false;
+            for service in &self.services {
+                if service.kind.name == kind.name {
+                    if !is_headed {
+                        put(&mut text, &["\n", kind.name]);
+                    }
+                    is_headed = true;
+                    add_service(&mut text, service, keys);
+                }
             }
         }
-        text.push_str("\nprocess\n");
-        add_lines(&mut text, &self.process());
-        text.push_str("\nsettings that are given\n");
-        add_lines(&mut text, &self.given);
-        text.push_str("\nwarnings\n");
+        self.add_process(&mut text);
+        put(&mut text, &["\nsettings that are given"]);
+        let given = if self.given.is_empty() {
+            "  none\n"
+        } else {
+            &self.given
+        };
+        text.push_str(given);
+        put(&mut text, &["\nwarnings"]);
         for warning in &self.warnings {
-            let _ = writeln!(text, "  {warning}");
+            put(&mut text, &["  ", warning]);
         }
         if self.warnings.is_empty() {
-            text.push_str("  none\n");
+            put(&mut text, &["  none"]);
         }
         text
     }
 
-    fn process(&self) -> Vec<(String, String)> {
-        let places: Vec<String> = self.listen.iter().map(place).collect();
+    fn add_process(&self, text: &mut String) {
+        put(text, &["\nprocess"]);
         let run = match self.intended {
-            Mode::Once => format!("polls once, writes {}", self.textfile.display()),
-            _ => format!("polls and serves at {}", places.join(", ")),
+            Mode::Once => ["polls once, writes ", &self.textfile.to_string_lossy()].concat(),
+            _ => {
+                let places: Vec<String> = self.listen.iter().map(place).collect();
+                ["polls and serves at ", &places.join(", ")].concat()
+            }
         };
-        let webhook = self.slack_webhook.as_ref();
-        let webhook = webhook.map(|secret| origin(secret, Some(settings::SLACK_WEBHOOK.variable)));
+        add_row(text, "run", &run);
+        let requests = ["at most ", &self.concurrency.to_string(), " at once"].concat();
+        add_row(text, "requests", &requests);
         let cleared = if self.clear_cache {
             ", emptied first"
         } else {
             ""
         };
-        let format = if self.log.json { "JSON" } else { "text" };
-        let lines = [
-            ("run", run),
-            ("requests", format!("at most {} at once", self.concurrency)),
-            ("cache", format!("{}{cleared}", self.cache_dir.display())),
-            ("Slack", webhook.unwrap_or_else(|| "not told".to_owned())),
-            (
-                "log",
-                format!("{} as {format}", self.log.level).to_lowercase(),
-            ),
-        ];
-        lines.map(|(name, value)| (name.to_owned(), value)).into()
+        let cache = [&self.cache_dir.to_string_lossy(), cleared].concat();
+        add_row(text, "cache", &cache);
+        let slack = match &self.slack_webhook {
+            Some(secret) => origin(secret, Some(settings::SLACK_WEBHOOK.variable)),
+            None => "not told".to_owned(),
+        };
+        add_row(text, "Slack", &slack);
+        let format = if self.log.json {
+            " as JSON"
+        } else {
+            " as text"
+        };
+        let log = [&self.log.level.as_str().to_ascii_lowercase(), format].concat();
+        add_row(text, "log", &log);
     }
 }
 
-/// Every setting that was given, as it was given: name and value. The check itself is none of what would run.
-pub(super) fn given_settings(given: &Given) -> Vec<(String, String)> {
-    let mut lines = Vec::new();
-    let is_of_run = |variable| variable != settings::CONFIG_CHECK.variable;
-    for setting in SETTINGS
-        .iter()
-        .filter(|setting| is_of_run(setting.variable))
-    {
+/// Every setting that was given, as it was given, a line each. The check itself is none of what would run.
+pub(super) fn given_settings(given: &Given) -> String {
+    let mut text = String::new();
+    for setting in SETTINGS {
         let lower = setting.variable.to_ascii_lowercase();
-        if let Some(value) = given.get(setting) {
-            let shown = match is_secret(setting.variable) {
-                true => "set (not shown)".to_owned(),
-                false => shown_text(value.text),
-            };
-            lines.push((value.name, shown));
-        } else if setting.variable.ends_with("_PROXY") && given.variable(&lower).is_some() {
-            lines.push((lower, "set (not shown)".to_owned()));
-        }
+        let (name, value) = match given.get(setting) {
+            _ if setting.variable == settings::CONFIG_CHECK.variable => continue,
+            Some(value) => (value.name, value.text),
+            // Other programs take the variables of proxies in lower case, and so do we.
+            None if lower.ends_with("_proxy") => match given.variable(&lower) {
+                Some(value) => (lower, value),
+                None => continue,
+            },
+            None => continue,
+        };
+        let value = match value {
+            _ if is_secret(setting.variable) => "(not shown)".to_owned(),
+            path if path.contains('/') => shown_path(path),
+            text => shown_value(text),
+        };
+        put(&mut text, &["  ", &name, "=", value.trim_matches('"')]);
     }
-    lines
+    text
 }
 
 /// The webhook is one; the address of a proxy may hold a password.
@@ -98,84 +129,43 @@ fn is_secret(variable: &str) -> bool {
         || (variable.ends_with("_PROXY") && variable != settings::NO_PROXY.variable)
 }
 
-fn shown_text(text: &str) -> String {
-    match text.contains('/') {
-        true => shown_path(text),
-        false => shown_value(text).trim_matches('"').to_owned(),
-    }
-}
-
-fn add_services(text: &mut String, services: &[&Service]) {
-    let rows = services.iter().map(|service| {
-        let (interval, timeout) = (words(service.interval), words(service.upstream.timeout));
-        let pace = format!("every {interval}, timeout {timeout}");
-        (service.key.escape_debug().to_string(), pace)
-    });
-    let rows: Vec<(String, String)> = rows.collect();
-    let (keys, paces) = (width(&rows, |row| &row.0), width(&rows, |row| &row.1));
-    for (service, (key, pace)) in services.iter().zip(&rows) {
-        let about = service.settings.about();
-        let _ = writeln!(text, "  {key:keys$}  {pace:paces$}  {about}");
-        for detail in details(service) {
-            let _ = writeln!(text, "  {:keys$}  {detail}", "");
-        }
-    }
-}
-
-fn width(rows: &[(String, String)], column: impl Fn(&(String, String)) -> &String) -> usize {
-    let widths = rows.iter().map(|row| column(row).chars().count());
-    widths
-        .filter(|width| *width <= COLUMN_CHARS)
-        .max()
-        .unwrap_or(0)
-}
-
-fn add_lines(text: &mut String, lines: &[(String, String)]) {
-    let names = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, value) in lines {
-        let _ = writeln!(text, "  {name:names$}  {value}");
-    }
-    if lines.is_empty() {
-        text.push_str("  none\n");
-    }
-}
-
-/// What is set for a service beside its address and interval, and where that comes from.
-fn details(service: &Service) -> Vec<String> {
-    let mut details = Vec::new();
+/// One line with address and pace, and one for whatever else is set, with the place it comes from.
+fn add_service(text: &mut String, service: &Service, keys: usize) {
+    let (interval, timeout) = (words(service.interval), words(service.upstream.timeout));
+    let pace = ["every ", &interval, ", timeout ", &timeout].concat();
+    let about = service.settings.about();
+    let key = padded(shown(&service.key).trim_matches('"'), keys);
+    put(
+        text,
+        &["  ", &key, "  ", &padded(&pace, PACE_CHARS), "  ", &about],
+    );
+    let indent = padded("", keys + 4);
     if service.upstream.ca.is_some() {
-        details.push("own certificate authorities".to_owned());
+        put(text, &[&indent, "own certificate authorities"]);
     }
-    let variable = |field: &str| service.origins.get(field).map(String::as_str);
-    let mut secrets = Vec::new();
+    let mut origins = service.origins.clone();
     for (field, secret) in service.settings.secrets() {
-        details.push(format!("{field} {}", origin(secret, variable(field))));
-        secrets.push(field.to_owned());
+        let origin = origin(secret, origins.remove(field).as_deref());
+        put(text, &[&indent, field, " ", &origin]);
     }
     for (name, secret) in &service.upstream.headers {
-        let field = format!("headers.{name}");
-        details.push(format!(
-            "header {name} {}",
-            origin(secret, variable(&field))
-        ));
-        secrets.push(field);
+        let variable = origins.remove(&["headers.", name].concat());
+        let origin = origin(secret, variable.as_deref());
+        put(text, &[&indent, "header ", name, " ", &origin]);
     }
     for (name, value) in &service.labels {
-        details.push(format!("label {name}={}", shown(value)));
+        put(text, &[&indent, "label ", name, "=", &shown(value)]);
     }
-    for (field, variable) in &service.origins {
-        if !secrets.contains(field) {
-            details.push(format!("{field} from {variable}"));
-        }
+    for (field, variable) in &origins {
+        put(text, &[&indent, field, " from ", variable]);
     }
-    details
 }
 
 /// That a secret is set, and where it comes from: a file, a variable, or the place of the field itself.
 fn origin(secret: &Secret, variable: Option<&str>) -> String {
     match (secret.path(), variable) {
-        (Some(path), _) => format!("set (from file {})", path.display()),
-        (None, Some(variable)) => format!("set (from {variable})"),
+        (Some(path), _) => ["set (from file ", &path.to_string_lossy(), ")"].concat(),
+        (None, Some(variable)) => ["set (from ", variable, ")"].concat(),
         (None, None) => "set (in the list of services)".to_owned(),
     }
 }
@@ -183,13 +173,30 @@ fn origin(secret: &Secret, variable: Option<&str>) -> String {
 fn place(listen: &Listen) -> String {
     match listen {
         Listen::Everywhere(0) => "any free port of all addresses".to_owned(),
-        Listen::Everywhere(port) => format!("port {port} of all addresses"),
+        Listen::Everywhere(port) => ["port ", &port.to_string(), " of all addresses"].concat(),
         Listen::At(address) => address.to_string(),
     }
 }
 
 /// `20m`, `1m 30s`, `500ms`.
 fn words(duration: Duration) -> String {
-    jiff::SignedDuration::try_from(duration)
-        .map_or_else(|_| String::new(), |duration| format!("{duration:#}"))
+    let duration = jiff::SignedDuration::try_from(duration).unwrap_or_default();
+    format!("{duration:#}")
+}
+
+fn padded(text: &str, width: usize) -> String {
+    format!("{text:width$}")
+}
+
+fn add_row(text: &mut String, name: &str, value: &str) {
+    put(text, &["  ", &padded(name, PROCESS_CHARS), "  ", value]);
+}
+
+/// Adds a line. The linker keeps one copy: most of this module are calls of it.
+#[inline(never)]
+fn put(text: &mut String, parts: &[&str]) {
+    for part in parts {
+        text.push_str(part);
+    }
+    text.push('\n');
 }

@@ -175,7 +175,7 @@ fn the_check_prints_what_would_run_and_starts_nothing() {
         "  a  every 1m 30s, timeout 15s  \"A\" at https://a.example/api/v2/summary.json\n",
         "  run       polls and serves at 127.0.0.1:0\n  requests  at most 32 at once\n",
         "  Slack     not told\n  log       info as text\n",
-        "  CHECK_INTERVAL_MINUTES  1s\n",
+        "  CHECK_INTERVAL_MINUTES=1s\n",
         "\nwarnings\n  none\n",
     ];
     for line in lines {
@@ -230,8 +230,8 @@ fn the_check_tells_where_each_secret_comes_from_and_never_what_it_is() {
         "label team=\"x\"",
         "Slack     set (from SLACK_WEBHOOK_URL)",
         "run       polls once, writes metrics/statuspage.prom",
-        "SLACK_WEBHOOK_URL       set (not shown)",
-        "https_proxy             set (not shown)",
+        "SLACK_WEBHOOK_URL=(not shown)",
+        "https_proxy=(not shown)",
         "REFRESH_INTERVAL is ignored beside other services;",
     ];
     for line in lines {

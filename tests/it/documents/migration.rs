@@ -169,7 +169,7 @@ fn the_program_takes_the_whole_environment_of_each_original() {
         "AAISP_EXPORTER_LOGGING__LEVEL",
         "AAISP_EXPORTER_LOGGING__JSON_FORMAT",
     ];
-    let process = ["polls and serves at 127.0.0.1:7002", "debug as json"];
+    let process = ["polls and serves at 127.0.0.1:7002", "debug as JSON"];
     assert!(check("aaisp", &AAISP, process, &unseen).is_empty());
 }
 

@@ -79,6 +79,6 @@ pub const USER_AGENT: &str = concat!(
 
 /// The line of `--version`.
 pub fn version_line() -> String {
-    let compiler = COMPILER.replacen('-', " ", 1);
-    format!("saas-exporter {VERSION} (revision {REVISION}, {TARGET}, {compiler})")
+    let compiler = COMPILER.strip_prefix("rustc-").unwrap_or_default();
+    format!("saas-exporter {VERSION} (revision {REVISION}, {TARGET}, rustc {compiler})")
 }

@@ -143,21 +143,25 @@ fn add_service(text: &mut String, service: &Service, keys: usize) {
     if service.upstream.ca.is_some() {
         put(text, &[&indent, "own certificate authorities"]);
     }
-    let mut origins = service.origins.clone();
-    for (field, secret) in service.settings.secrets() {
-        let origin = origin(secret, origins.remove(field).as_deref());
+    let variable = |field: &str| service.origins.get(field).map(String::as_str);
+    let secrets = service.settings.secrets();
+    for (field, secret) in &secrets {
+        let origin = origin(secret, variable(field));
         put(text, &[&indent, field, " ", &origin]);
     }
     for (name, secret) in &service.upstream.headers {
-        let variable = origins.remove(&["headers.", name].concat());
-        let origin = origin(secret, variable.as_deref());
+        let origin = origin(secret, variable(&["headers.", name].concat()));
         put(text, &[&indent, "header ", name, " ", &origin]);
     }
     for (name, value) in &service.labels {
         put(text, &[&indent, "label ", name, "=", &shown(value)]);
     }
-    for (field, variable) in &origins {
-        put(text, &[&indent, field, " from ", variable]);
+    for (field, variable) in &service.origins {
+        let is_told =
+            field.starts_with("headers.") || secrets.iter().any(|(name, _)| name == field);
+        if !is_told {
+            put(text, &[&indent, field, " from ", variable]);
+        }
     }
 }
 

@@ -474,7 +474,7 @@ mod tests {
             upstream,
             labels: StaticLabels::new(),
             settings: Box::new(Moody { polls: 0 }),
-            origins: std::collections::BTreeMap::new(),
+            origins: crate::sorted::SortedMap::new(),
         };
         Worker::new(service, shared)
     }

@@ -3,7 +3,7 @@
 # For all users: /usr/share/bash-completion/completions/saas-exporter; for one: source it in ~/.bashrc.
 
 _saas_exporter() {
-    local flag= value="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}"
+    local flag="" value="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}"
     COMPREPLY=()
     # An equals sign is a word of its own, unless COMP_WORDBREAKS was changed.
     if [[ $value == --*=* ]]; then

@@ -168,7 +168,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The variables that values came from, by field; to be taken once all fields are read.
-    pub(super) fn take_origins(&mut self) -> BTreeMap<String, String> {
+    pub(super) fn take_origins(&mut self) -> SortedMap<String, String> {
         std::mem::take(&mut self.origins)
     }
 

@@ -8,8 +8,8 @@ mod schema;
 mod secret;
 mod services;
 pub mod settings;
-mod supervision;
 mod summary;
+mod supervision;
 
 pub use fields::{Field, Fields, Form, Reach, parse_duration};
 pub use problem::{Problem, shown, shown_path, shown_value};

@@ -81,7 +81,7 @@ pub struct Service {
     /// What its source wants to know.
     pub settings: Box<dyn SourceSettings>,
     /// The variables that fields came from, by field.
-    pub origins: BTreeMap<String, String>,
+    pub origins: SortedMap<String, String>,
 }
 
 /// Reads the text of a services.json, none if only the environment describes services. `file` is its name in errors.

@@ -170,7 +170,11 @@ fn every_failure_kind_is_explained() {
 #[test]
 fn every_metric_in_an_expression_exists() {
     let known: BTreeSet<&str> = all_families().iter().map(|family| family.name).collect();
-    for path in documents() {
+    // Those of the runbooks are looked for where the alerts are.
+    let others = documents()
+        .into_iter()
+        .filter(|path| !path.ends_with("docs/runbooks.md"));
+    for path in others {
         let text = fs::read_to_string(&path).unwrap();
         for name in metric_names(&text) {
             assert!(

@@ -87,10 +87,6 @@ fn offers() -> Vec<Offer> {
     let mut offers: Vec<Offer> = of_settings.collect();
     // What is asked for by a flag alone stands in the help text and not among the settings.
     for (flag, meaning) in [
-        (
-            "healthcheck",
-            "Ask the exporter that runs here whether it is well, and exit",
-        ),
         ("help", "Print every setting and exit"),
         (
             "version",
@@ -183,7 +179,7 @@ fn the_completions_of_bash_are_those_of_the_settings() {
 # For all users: /usr/share/bash-completion/completions/saas-exporter; for one: source it in ~/.bashrc.
 
 _saas_exporter() {{
-    local flag= value="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD - 1]}}"
+    local flag="" value="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD - 1]}}"
     COMPREPLY=()
     # An equals sign is a word of its own, unless COMP_WORDBREAKS was changed.
     if [[ $value == --*=* ]]; then

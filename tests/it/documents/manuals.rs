@@ -145,7 +145,7 @@ fn the_manual_of_the_program_is_that_of_its_settings() {
     ]));
     page.push_str(&section("SIGNALS"));
     for (name, meaning) in SIGNALS {
-        if signals.iter().any(|signal| signal == name) {
+        if signals.contains(&name) {
             item(&mut page, name, meaning);
         }
     }
@@ -238,16 +238,13 @@ fn form(form: Form) -> String {
 }
 
 /// The signals that the code names.
-fn handled_signals() -> Vec<String> {
-    let mut found = Vec::new();
-    for (_, code) in sources_of_the_program() {
-        let words = code.split(|letter: char| !letter.is_ascii_alphanumeric());
-        let signals = words.filter(|word| word.len() > 3 && word.starts_with("SIG"));
-        found.extend(signals.map(str::to_owned));
-    }
-    found.sort();
-    found.dedup();
-    found
+fn handled_signals() -> Vec<&'static str> {
+    let all = [
+        "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2",
+    ];
+    let code = sources_of_the_program();
+    let is_named = |signal: &&str| code.iter().any(|(_, code)| code.contains(*signal));
+    all.into_iter().filter(is_named).collect()
 }
 
 /// First and second cell of each row of the table below a heading of the README.

@@ -323,7 +323,7 @@ fn file_name(key: &str) -> String {
 }
 
 /// FNV-1a, 64 bits: the same for ever, unlike the hashers of std.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })

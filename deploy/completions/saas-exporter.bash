@@ -23,6 +23,8 @@ _saas_exporter() {
         --web.port) : ;;
         --poll.interval) : ;;
         --poll.concurrency) : ;;
+        --shard) : ;;
+        --total-shards) : ;;
         --textfile.path) _saas_exporter_paths -f "$value" ;;
         --cache.dir) _saas_exporter_paths -d "$value" ;;
         --statuspage.status-scale) _saas_exporter_words "binary ternary" "$value" ;;
@@ -40,8 +42,11 @@ _saas_exporter_flags() {
         --config.check
         --web.listen-address=
         --web.port=
+        --web.enable-reload
         --poll.interval=
         --poll.concurrency=
+        --shard=
+        --total-shards=
         --once
         --textfile.path=
         --cache.dir=

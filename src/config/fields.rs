@@ -2,6 +2,7 @@
 //!
 //! Sources read their own fields through it; [`super::services`] reads the fields that every service may have.
 
+use std::hash::{DefaultHasher, Hash};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -61,12 +62,14 @@ pub struct Fields<'a> {
     /// The variables that values came from, by field.
     origins: SortedMap<String, String>,
     reach: Reach,
+    /// Of everything that the service is made of: a reload keeps a service for which it is the same.
+    fingerprint: DefaultHasher,
     problems: &'a mut Vec<Problem>,
     warnings: &'a mut Vec<String>,
 }
 
 /// Which variables may stand in for the fields of a service: each describes one service only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// None: there are several services of its type.
     Nothing,
@@ -88,6 +91,13 @@ impl<'a> Fields<'a> {
         warnings: &'a mut Vec<String>,
     ) -> Fields<'a> {
         let origins = SortedMap::new();
+        let mut fingerprint = DefaultHasher::new();
+        for (name, value) in values.iter() {
+            // What begins like this is a comment.
+            if !name.starts_with('_') {
+                (name, value.to_string()).hash(&mut fingerprint);
+            }
+        }
         Fields {
             file,
             key,
@@ -95,6 +105,7 @@ impl<'a> Fields<'a> {
             values,
             origins,
             reach,
+            fingerprint,
             problems,
             warnings,
         }
@@ -142,6 +153,7 @@ impl<'a> Fields<'a> {
             && !self.is_given(field)
             && let Some(text) = self.given.variable(variable)
         {
+            (field, text).hash(&mut self.fingerprint);
             self.values.insert(field.to_owned(), Value::from(text));
             self.origins.insert(field.to_owned(), variable.to_owned());
         }
@@ -163,7 +175,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The variables, for a source that knows them in a form of its own; none when they may not be used.
-    pub fn variables(&self) -> Option<&'a Given> {
+    pub fn variables(&mut self) -> Option<&'a Given> {
+        // They cannot change while the process runs, only whether they count.
+        self.reach.hash(&mut self.fingerprint);
         (self.reach != Reach::Nothing).then_some(self.given)
     }
 
@@ -420,7 +434,10 @@ impl<'a> Fields<'a> {
     pub fn file_content(&mut self, field: &str) -> Option<Vec<u8>> {
         let path = self.path(field)?;
         match std::fs::read(&path) {
-            Ok(content) => Some(content),
+            Ok(content) => {
+                content.hash(&mut self.fingerprint);
+                Some(content)
+            }
             Err(cause) => {
                 self.problem(
                     field,
@@ -431,8 +448,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whatever is left is unknown: an error each, with the nearest of `known`.
-    pub fn finish(mut self, known: &[&str]) {
+    /// Whatever is left is unknown: an error each, with the nearest of `known`. Gives what the fields were, hashed;
+    /// of a file, only one whose content is not read again at each use.
+    pub fn finish(mut self, known: &[&str]) -> DefaultHasher {
         let mut left = Vec::new();
         for (name, value) in std::mem::take(&mut self.values) {
             let inner = known.iter().any(|known| {
@@ -456,6 +474,7 @@ impl<'a> Fields<'a> {
                 &format!("is unknown{hint}; known are {}", known.join(", ")),
             );
         }
+        self.fingerprint
     }
 
     fn object(&mut self, field: &str) -> serde_json::Map<String, Value> {

@@ -1,6 +1,7 @@
 //! services.json: an object of services, each read by the source of its type, every mistake reported at once.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -82,6 +83,8 @@ pub struct Service {
     pub settings: Box<dyn SourceSettings>,
     /// The variables that fields came from, by field.
     pub origins: SortedMap<String, String>,
+    /// Another number when anything above is configured differently, secrets included; says nothing about them.
+    pub fingerprint: u64,
 }
 
 /// Reads the text of a services.json, none if only the environment describes services. `file` is its name in errors.
@@ -242,7 +245,7 @@ fn read_service(
         .map(|field| field.name)
         .collect();
     let origins = fields.take_origins();
-    fields.finish(&known);
+    let mut fingerprint = fields.finish(&known);
     let settings = settings.filter(|_| problems.len() == before)?;
     let usual = settings.usual();
     let upstream = UpstreamSettings {
@@ -251,6 +254,7 @@ fn read_service(
         ca: ca.or(usual.ca),
     };
     let interval = interval.or(usual.interval).unwrap_or(defaults.interval);
+    (upstream.timeout, interval, defaults).hash(&mut fingerprint);
     Some(Service {
         key: key.to_owned(),
         kind,
@@ -259,6 +263,7 @@ fn read_service(
         labels,
         settings,
         origins,
+        fingerprint: fingerprint.finish(),
     })
 }
 

@@ -44,10 +44,16 @@ settings! {
         "Address to listen on, such as `127.0.0.1:9001`, `[::1]:9001` or `:9001`; several with commas, or the flag more than once.";
     METRICS_PORT: Some("web.port"), "METRICS_PORT", None, "9001",
         "Port to listen on at all addresses, unless --web.listen-address says otherwise; 0 takes any free port.";
+    ENABLE_RELOAD: Some("web.enable-reload"), "WEB_ENABLE_RELOAD", Some("true"), "true",
+        "Let POST /-/reload read the configuration again, as SIGHUP does in any case.";
     POLL_INTERVAL: Some("poll.interval"), "CHECK_INTERVAL_MINUTES", None, "20",
         "Time between two polls of a service, start to start: minutes (fractions allowed) or a duration such as 90s; at least 1s.";
     POLL_CONCURRENCY: Some("poll.concurrency"), "POLL_CONCURRENCY", None, "32",
         "Requests to upstreams under way at once, over all services.";
+    SHARD: Some("shard"), "SHARD", None, "auto with --total-shards",
+        "Which part of the services to run, counted from 0; auto takes the number at the end of the host name, as a StatefulSet gives it.";
+    TOTAL_SHARDS: Some("total-shards"), "TOTAL_SHARDS", None, "1",
+        "How many exporters divide the services among them; each has the same configuration and its own --shard.";
     RUN_MODE: Some("once"), "RUN_MODE", Some("once"), "daemon",
         "Poll every service once, write the text file and exit; the words of the variable are daemon and once.";
     TEXTFILE_PATH: Some("textfile.path"), "METRICS_TEXTFILE_PATH", None, "metrics/statuspage.prom",

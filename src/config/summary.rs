@@ -1,7 +1,7 @@
 //! What `--config.check` prints: what would run, what of it comes from where, and what a person should know.
 //!
-//! A secret is never shown: only that it is set, and the file or variable that it comes from. [`super::Config::load`]
-//! notes the given settings here, and the start of the program prints the summary.
+//! A secret is never shown: only that it is set, and the file or variable that it comes from. The start of
+//! the program prints it.
 
 use std::time::Duration;
 
@@ -46,14 +46,16 @@ impl Config {
                 }
             }
         }
+        text.push_str(&self.elsewhere_summary());
         self.add_process(&mut text);
         put(&mut text, &["\nsettings that are given"]);
-        let given = if self.given.is_empty() {
-            "  none\n"
+        let given = given_settings(&self.inputs);
+        text.push_str(if given.is_empty() {
+            "  none
+"
         } else {
-            &self.given
-        };
-        text.push_str(given);
+            &given
+        });
         put(&mut text, &["\nwarnings"]);
         for warning in &self.warnings {
             put(&mut text, &["  ", warning]);
@@ -99,7 +101,7 @@ impl Config {
 }
 
 /// Every setting that was given, as it was given, a line each. The check itself is none of what would run.
-pub(super) fn given_settings(given: &Given) -> String {
+fn given_settings(given: &Given) -> String {
     let mut text = String::new();
     for setting in SETTINGS {
         let lower = setting.variable.to_ascii_lowercase();

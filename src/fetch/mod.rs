@@ -375,6 +375,10 @@ impl Upstream {
     ) -> Result<Duration, Failure> {
         let _own_slot = request.slots.map(Slots::take);
         let _slot = self.fetcher.slots.take();
+        // Its worker is not wanted any more: an upstream is not asked in vain.
+        if self.clock.pause(Duration::ZERO).is_err() {
+            return Err(Failure::gone());
+        }
         self.fetcher.pulse.expect_within(self.timeout);
         let started = Instant::now();
         let mut status = None;

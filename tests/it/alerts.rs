@@ -18,13 +18,8 @@ const MANIFEST: &str = "deploy/kubernetes/base/prometheusrule.yaml";
 const RUNBOOKS: &str = "docs/runbooks.md";
 const RUNBOOK_URL: &str =
     "https://github.com/saas-exporter/saas-exporter/blob/main/docs/runbooks.md";
-/// Prometheus's own, and what comes with reloading and sharding.
-const FROM_ELSEWHERE: [&str; 4] = [
-    "up",
-    "saas_exporter_config_last_reload_successful",
-    "saas_exporter_shard_ordinal",
-    "saas_exporter_shards",
-];
+/// Prometheus's own.
+const FROM_ELSEWHERE: [&str; 1] = ["up"];
 /// Labels that Prometheus and Kubernetes give to a scraped target.
 const TARGET_LABELS: [&str; 3] = ["instance", "job", "pod"];
 /// The label that the rule about shards makes of a value.
@@ -283,7 +278,7 @@ fn families() -> BTreeMap<&'static str, &'static [&'static str]> {
         .iter()
         .flat_map(|source| (source.families)().iter().copied());
     let all = of_sources.chain(telemetry::all_families());
-    let own: [(_, &[_]); 4] = FROM_ELSEWHERE.map(|name| (name, &[][..]));
+    let own: [(_, &[_]); 1] = FROM_ELSEWHERE.map(|name| (name, &[][..]));
     let all = all.map(|family| (family.name, family.labels));
     own.into_iter().chain(all).collect()
 }

@@ -91,6 +91,25 @@ fn it_is_ready_once_it_serves_although_the_upstream_hangs_and_says_when_it_stops
 }
 
 #[test]
+fn a_reload_is_told_with_its_moment_and_is_over_also_when_it_is_refused() {
+    let (_upstream, setup) = example();
+    let (ear, path) = Ear::at(&setup.folder);
+    let folder = std::sync::Arc::clone(&setup.folder);
+    let exporter = setup.with("NOTIFY_SOCKET", path).start();
+    ear.wait_for("READY=1");
+    for services in [None, Some("{")] {
+        if let Some(text) = services {
+            std::fs::write(folder.path("services.json"), text).unwrap();
+        }
+        exporter.signal(libc::SIGHUP);
+        let report = ear.wait_for("RELOADING=1");
+        let moment = report.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        assert!(moment.parse::<u64>().unwrap() > 0);
+        assert_eq!(ear.wait_for("READY=1"), "READY=1\nSTATUS=1 service");
+    }
+}
+
+#[test]
 fn an_abstract_socket_is_told_as_well() {
     let (_upstream, setup) = example();
     let name = format!("saas-exporter-it-{}", std::process::id());

@@ -21,7 +21,7 @@ mod variables;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -221,6 +221,8 @@ impl Aaisp {
         let level = match (error.class, line) {
             // Told once for all.
             (ErrorClass::Auth, _) => log::Level::Debug,
+            // A reload has ended the service.
+            _ if self.parts.clock.pause(Duration::ZERO).is_err() => log::Level::Debug,
             (_, None) => log::Level::Error,
             _ if error.is_grave() => log::Level::Error,
             _ => log::Level::Warn,

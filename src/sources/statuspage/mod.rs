@@ -75,7 +75,7 @@ pub const KIND: SourceKind = SourceKind {
 };
 
 /// Which numbers the old status metrics show for maintenance and trouble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scale {
     /// 1 operational, 0 anything else.
     Binary,
@@ -375,6 +375,11 @@ impl Source for Statuspage {
 
     fn poll(&mut self, poll: &mut Poll<'_>) -> Result<(), Failure> {
         let outcome = self.ask(poll);
+        // What follows writes the history and posts.
+        let lease = self.parts.lease.clone();
+        let Some(_held) = lease.hold() else {
+            return Err(Failure::gone());
+        };
         let now = self.parts.clock.now();
         let outcome = outcome.map(|answer| {
             self.response_time = answer.duration;

@@ -35,7 +35,7 @@ impl Value {
 }
 
 /// Words and names of values, by flag. What is not here is a file or a folder if the flag's name ends so.
-const VALUES: [(&str, Value); 8] = [
+const VALUES: [(&str, Value); 10] = [
     ("log.format", Value::Word(&["text", "json"])),
     (
         "log.level",
@@ -48,6 +48,8 @@ const VALUES: [(&str, Value); 8] = [
         "statuspage.status-scale",
         Value::Word(&["binary", "ternary"]),
     ),
+    ("shard", Value::Other("NUMBER")),
+    ("total-shards", Value::Other("NUMBER")),
     ("web.listen-address", Value::Other("ADDRESS")),
     ("web.port", Value::Other("PORT")),
 ];

@@ -100,6 +100,7 @@ impl Rig {
             clock: as_clock,
             cache,
             notifier,
+            lease: crate::lease::Lease::default(),
         };
         let settings = settings.expect("no problem was noted");
         Rig {

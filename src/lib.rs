@@ -67,6 +67,12 @@ pub const COMPILER: &str = match option_env!("SAAS_EXPORTER_COMPILER") {
     None => "rustc",
 };
 
+/// The machine it was built for, such as `x86_64-unknown-linux-gnu`, where the build says so.
+pub const TARGET: &str = match option_env!("SAAS_EXPORTER_TARGET") {
+    Some(target) => target,
+    None => "unknown target",
+};
+
 /// How it introduces itself to upstreams.
 pub const USER_AGENT: &str = concat!(
     "saas-exporter/",
@@ -78,5 +84,6 @@ pub const USER_AGENT: &str = concat!(
 
 /// The line of `--version`.
 pub fn version_line() -> String {
-    format!("saas-exporter {VERSION} (revision {REVISION})")
+    let compiler = COMPILER.strip_prefix("rustc-").unwrap_or_default();
+    format!("saas-exporter {VERSION} (revision {REVISION}, {TARGET}, rustc {compiler})")
 }

@@ -608,6 +608,7 @@ mod tests {
             upstream,
             labels: StaticLabels::new(),
             settings: Box::new(Moody { polls: 0 }),
+            origins: crate::sorted::SortedMap::new(),
             fingerprint: 0,
         };
         Worker::new(service, shared, Lease::default())

@@ -181,6 +181,11 @@ impl<'a> Fields<'a> {
         (self.reach != Reach::Nothing).then_some(self.given)
     }
 
+    /// The variables that values came from, by field; to be taken once all fields are read.
+    pub(super) fn take_origins(&mut self) -> SortedMap<String, String> {
+        std::mem::take(&mut self.origins)
+    }
+
     /// Whether a field is there, by itself or by a variable.
     pub fn is_given(&self, field: &str) -> bool {
         match field.split_once('.') {
@@ -414,7 +419,11 @@ impl<'a> Fields<'a> {
         let mut secrets = Vec::new();
         for (name, value) in self.secret_object(field) {
             let place = format!("{field}.{}", shown_name(&name).trim_matches('"'));
+            let variable = value.get("env").and_then(Value::as_str).map(str::to_owned);
             if let Some(secret) = self.secret_value(&place, value) {
+                if let Some(variable) = variable {
+                    self.origins.insert(format!("{field}.{name}"), variable);
+                }
                 secrets.push((name, secret));
             }
         }

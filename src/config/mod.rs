@@ -8,6 +8,7 @@ mod schema;
 mod secret;
 mod services;
 pub mod settings;
+mod summary;
 mod supervision;
 
 pub use fields::{Field, Fields, Form, Reach, parse_duration};
@@ -44,6 +45,8 @@ const FILE_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Config {
     /// Serve, poll once, or only check.
     pub mode: Mode,
+    /// What would be done without the check.
+    pub intended: Mode,
     /// Where to serve.
     pub listen: Vec<Listen>,
     /// The name of the list of services, for people.
@@ -156,19 +159,6 @@ impl Config {
         read(given, Vec::new())
     }
 
-    /// What would run, for `--config.check`.
-    pub fn summary(&self) -> String {
-        let mut text = format!("{}: {} services\n", self.services_file, self.services.len());
-        for service in &self.services {
-            let (name, about) = (&service.key, service.settings.about());
-            text.push_str(&format!(
-                "  {name}: {} {about}, every {:?}\n",
-                service.kind.name, service.interval
-            ));
-        }
-        text + &self.elsewhere_summary()
-    }
-
     /// What other shards would run; nothing where there are none.
     fn elsewhere_summary(&self) -> String {
         let Shard { ordinal, total } = self.shard;
@@ -177,7 +167,7 @@ impl Config {
         }
         let count = self.elsewhere.len();
         let mut text = format!(
-            "{count} more run elsewhere; this is shard {ordinal} of {total}, counted from 0\n"
+            "\n{count} more run elsewhere; this is shard {ordinal} of {total}, counted from 0\n"
         );
         for key in &self.elsewhere {
             let owner = shard::owner(key, total);
@@ -215,8 +205,10 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     let (services, elsewhere): (Vec<_>, Vec<_>) = services
         .into_iter()
         .partition(|service| shard.owns(&service.key));
+    let intended = reader.intended();
     let config = Config {
-        mode: reader.mode(),
+        mode: reader.mode(intended),
+        intended,
         listen,
         services_file,
         services,
@@ -273,16 +265,20 @@ impl Reader<'_> {
         }
     }
 
-    fn mode(&mut self) -> Mode {
-        let mode = self.value(&settings::RUN_MODE, Mode::Daemon, |text| {
+    /// What is done unless the configuration is only checked.
+    fn intended(&mut self) -> Mode {
+        self.value(&settings::RUN_MODE, Mode::Daemon, |text| {
             match text.to_ascii_lowercase().as_str() {
                 "daemon" => Ok(Mode::Daemon),
                 "once" => Ok(Mode::Once),
                 _ => Err("is neither daemon nor once".to_owned()),
             }
-        });
+        })
+    }
+
+    fn mode(&mut self, intended: Mode) -> Mode {
         let check = self.value(&settings::CONFIG_CHECK, false, parse_truth);
-        if check { Mode::Check } else { mode }
+        if check { Mode::Check } else { intended }
     }
 
     /// Where to listen: as set, else as the program that the only service replaces would, else at port 9001.

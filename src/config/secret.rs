@@ -44,6 +44,14 @@ impl Secret {
         Ok(Secret(Place::File(path)))
     }
 
+    /// The file that it is in, if it is in one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Literal(_) => None,
+            Place::File(path) => Some(path),
+        }
+    }
+
     /// The value, surrounding white space removed if it comes from a file.
     ///
     /// # Errors

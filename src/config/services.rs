@@ -81,6 +81,8 @@ pub struct Service {
     pub labels: StaticLabels,
     /// What its source wants to know.
     pub settings: Box<dyn SourceSettings>,
+    /// The variables that fields came from, by field.
+    pub origins: SortedMap<String, String>,
     /// Another number when anything above is configured differently, secrets included; says nothing about them.
     pub fingerprint: u64,
 }
@@ -242,6 +244,7 @@ fn read_service(
         .chain(kind.fields)
         .map(|field| field.name)
         .collect();
+    let origins = fields.take_origins();
     let mut fingerprint = fields.finish(&known);
     let settings = settings.filter(|_| problems.len() == before)?;
     let usual = settings.usual();
@@ -259,6 +262,7 @@ fn read_service(
         upstream,
         labels,
         settings,
+        origins,
         fingerprint: fingerprint.finish(),
     })
 }

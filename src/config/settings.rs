@@ -55,7 +55,7 @@ settings! {
     TOTAL_SHARDS: Some("total-shards"), "TOTAL_SHARDS", None, "1",
         "How many exporters divide the services among them; each has the same configuration and its own --shard.";
     RUN_MODE: Some("once"), "RUN_MODE", Some("once"), "daemon",
-        "daemon, or once: poll every service once, write the text file, exit.";
+        "Poll every service once, write the text file and exit; the words of the variable are daemon and once.";
     TEXTFILE_PATH: Some("textfile.path"), "METRICS_TEXTFILE_PATH", None, "metrics/statuspage.prom",
         "Text file that --once writes, for node_exporter's textfile collector.";
     CACHE_DIR: Some("cache.dir"), "CACHE_DIR", None, "$CACHE_DIRECTORY (systemd), else ./cache",
@@ -63,7 +63,7 @@ settings! {
     CLEAR_CACHE: Some("cache.clear"), "CLEAR_CACHE", Some("true"), "false",
         "Delete every cache and history file on start-up, and take nothing over from the Python exporter.";
     STATUS_SCALE: Some("statuspage.status-scale"), "STATUS_SCALE", None, "binary",
-        "binary (1 operational, 0 anything else) or ternary (1 operational, 0 maintenance, -1 anything else).";
+        "Which numbers stand for maintenance and trouble: binary (1 operational, 0 anything else) or ternary (1 operational, 0 maintenance, -1 anything else).";
     RESOLVED_RETENTION: Some("statuspage.resolved-retention"), "RESOLVED_RETENTION_HOURS", None, "24",
         "For how long resolved incidents, completed maintenances and removed components are shown with value 0: hours or a duration; 0 until the next poll.";
     SLACK_WEBHOOK: None, "SLACK_WEBHOOK_URL", None, "none",

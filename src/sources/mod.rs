@@ -20,7 +20,7 @@ pub use statuspage::Scale;
 use crate::cache::{Cache, Kept};
 use crate::clock::Clock;
 use crate::config::settings::Given;
-use crate::config::{Field, Fields, Listen, Problem};
+use crate::config::{Field, Fields, Listen, Problem, Secret};
 use crate::fetch::{Failure, Roots, Upstream};
 use crate::lease::Lease;
 use crate::model::{Families, FamilyMeta, StaticLabels};
@@ -95,8 +95,12 @@ pub trait SourceSettings: fmt::Debug + Send + Sync {
     fn address(&self) -> String;
     /// The field, and its value, that two services of this type may not share, since their series would collide.
     fn identity(&self, labels: &StaticLabels) -> (&'static str, String);
-    /// One line for `--config.check`.
+    /// One line for `--config.check` and for the page at `/`.
     fn about(&self) -> String;
+    /// The fields whose values are never shown, so that `--config.check` can tell where they come from.
+    fn secrets(&self) -> Vec<(&'static str, &Secret)> {
+        Vec::new()
+    }
     /// What stands for the fields that every service may have where they are not given.
     fn usual(&self) -> Usual {
         Usual::default()

@@ -167,17 +167,85 @@ fn the_check_prints_what_would_run_and_starts_nothing() {
         "check",
         json!({"a": {"name": "A", "url": "https://a.example", "interval": "90s"}}),
     );
-    let finished = setup.argument("--config.check").run();
+    let setup = setup.argument("--config.check");
+    let finished = setup.run();
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    let lines = [
+        "/services.json: 1 service\n\nstatuspage\n",
+        "  a  every 1m 30s, timeout 15s  \"A\" at https://a.example/api/v2/summary.json\n",
+        "  run       polls and serves at 127.0.0.1:0\n  requests  at most 32 at once\n",
+        "  Slack     not told\n  log       info as text\n",
+        "  CHECK_INTERVAL_MINUTES=1s\n",
+        "\nwarnings\n  none\n",
+    ];
+    for line in lines {
+        assert!(
+            finished.stdout.contains(line),
+            "missing: {line}\n{}",
+            finished.stdout
+        );
+    }
+    let made = setup.folder.names("cache");
+    assert!(made.is_empty(), "{made:?}");
+}
+
+#[test]
+fn the_check_tells_where_each_secret_comes_from_and_never_what_it_is() {
+    let setup = Setup::new("check-secrets", json!({}));
+    let file = setup.folder.write("secret", "c4n4ry-of-a-file");
+    let path = file.display().to_string();
+    let services = json!({
+        "acme": {"type": "spacelift", "api_endpoint": "https://acme.example", "api_key_secret_file": path},
+        "home": {"type": "aaisp", "control_login": "demo@a"},
+        "page": {"name": "Page", "url": "https://page.example/x?key=c4n4ry-of-a-query", "labels": {"team": "x"}, "headers": {
+            "X-File": {"file": path}, "X-Here": "c4n4ry-in-the-list", "X-Variable": {"env": "HEADER"},
+        }},
+        "sites": {"type": "pantheon"},
+    });
+    setup.folder.write("services.json", services.to_string());
+    let finished = setup
+        .argument("--config.check")
+        .argument("--once")
+        .with("SPACELIFT_PROMEX_API_KEY_ID", "c4n4ry-of-an-id")
+        .with(
+            "AAISP_EXPORTER_AUTH__CONTROL_PASSWORD",
+            "c4n4ry-of-a-password",
+        )
+        .with("PANTHEON_MACHINE_TOKENS", "c4n4ry-of-a-token")
+        .with("HEADER", "c4n4ry-of-a-variable")
+        .with("SLACK_WEBHOOK_URL", "https://hooks.example/c4n4ry-of-slack")
+        .with("https_proxy", "http://user:c4n4ry-of-a-proxy@127.0.0.1:1")
+        .with("REFRESH_INTERVAL", "5")
+        .run();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    let here = "set (in the list of services)";
+    let lines = [
+        &format!("api_key_secret set (from file {path})"),
+        "api_key_id set (from SPACELIFT_PROMEX_API_KEY_ID)",
+        "control_password set (from AAISP_EXPORTER_AUTH__CONTROL_PASSWORD)",
+        "machine_tokens set (from PANTHEON_MACHINE_TOKENS)",
+        &format!("header X-File set (from file {path})"),
+        &format!("header X-Here {here}"),
+        "header X-Variable set (from HEADER)",
+        "label team=\"x\"",
+        "Slack     set (from SLACK_WEBHOOK_URL)",
+        "run       polls once, writes metrics/statuspage.prom",
+        "SLACK_WEBHOOK_URL=(not shown)",
+        "https_proxy=(not shown)",
+        "REFRESH_INTERVAL is ignored beside other services;",
+    ];
+    for line in lines {
+        let mut shown = finished.stdout.lines().map(str::trim_start);
+        assert!(
+            shown.any(|shown| shown.starts_with(line)),
+            "missing: {line}\n{}",
+            finished.stdout
+        );
+    }
     assert!(
-        finished.stdout.contains("1 services")
-            && finished
-                .stdout
-                .contains("a: statuspage \"A\" at https://a.example/"),
-        "{}",
-        finished.stdout
+        !(finished.stdout + &finished.stderr).contains("c4n4ry"),
+        "a secret is shown"
     );
-    assert!(finished.stdout.contains("every 90s"), "{}", finished.stdout);
 }
 
 #[test]
@@ -185,10 +253,13 @@ fn version_and_help_are_printed() {
     let setup = Setup::new("version", json!({})).argument("--version");
     let finished = setup.run();
     assert_eq!(finished.status.code(), Some(0));
+    let begin = format!("saas-exporter {} (revision ", env!("CARGO_PKG_VERSION"));
+    let inner = finished.stdout.strip_prefix(&begin);
+    let inner = inner.and_then(|rest| rest.strip_suffix(")\n"));
+    let parts: Vec<&str> = inner.unwrap_or_default().split(", ").collect();
+    assert_eq!(parts.len(), 3, "{}", finished.stdout);
     assert!(
-        finished
-            .stdout
-            .starts_with(concat!("saas-exporter ", env!("CARGO_PKG_VERSION"))),
+        parts[1].starts_with(std::env::consts::ARCH) && parts[2].starts_with("rustc "),
         "{}",
         finished.stdout
     );

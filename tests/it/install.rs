@@ -97,7 +97,7 @@ fn what_was_edited_is_kept_and_what_was_not_is_renewed() {
     let (status, text) = root.install();
     assert_eq!(status, 0, "{text}");
     assert!(text.contains("services.json, which was edited"), "{text}");
-    assert!(text.contains("own: statuspage \"Own\""), "{text}");
+    assert!(text.contains("\"Own\" at https://own.example/"), "{text}");
     assert_eq!(root.0.read(SERVICES), own);
     assert!(root.0.read(ENVIRONMENT).contains("#METRICS_PORT=9001"));
 }

@@ -151,7 +151,7 @@ fn the_environment_alone_describes_a_service() {
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
     assert!(
         finished.stdout.contains("environment dev of 1 accounts")
-            && finished.stdout.contains("1800s"),
+            && finished.stdout.contains("every 30m,"),
         "{}",
         finished.stdout
     );

@@ -144,7 +144,7 @@ fn the_check_says_which_services_are_ours_and_a_mistake_counts_in_any_shard() {
     let others = 6 - own;
     let head = format!("{others} more run elsewhere; this is shard 2 of 3, counted from 0\n");
     assert!(text.contains(&head), "{text}");
-    assert!(text.contains("  github: statuspage "), "{text}");
+    assert!(text.contains("  github      every "), "{text}");
     assert!(text.contains("  a: shard 1\n"), "{text}");
 
     services["a"]["url"] = "nowhere".into();

@@ -311,6 +311,10 @@ impl SourceSettings for Settings {
         )
     }
 
+    fn secrets(&self) -> Vec<(&'static str, &Secret)> {
+        vec![(self.credentials.password_name, &self.credentials.password)]
+    }
+
     fn usual(&self) -> Usual {
         Usual {
             interval: Some(self.interval(Tier::Fast)),

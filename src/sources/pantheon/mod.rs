@@ -36,7 +36,7 @@ use crate::overview::Overview;
 use account::{Account, aliases};
 use calls::Requests;
 use kept::Kept;
-use settings::Settings;
+use settings::{Settings, Tokens};
 use turns::Turns;
 
 /// Where the original listens (contract, section 2).
@@ -86,6 +86,17 @@ impl SourceSettings for Settings {
             "environment {} of {tokens} accounts at {}",
             self.environment, self.api_base
         )
+    }
+
+    fn secrets(&self) -> Vec<(&'static str, &Secret)> {
+        let first = match &self.tokens {
+            Tokens::Given(tokens) => tokens.first(),
+            Tokens::File(tokens) => Some(tokens),
+        };
+        first
+            .map(|token| ("machine_tokens", token))
+            .into_iter()
+            .collect()
     }
 
     fn usual(&self) -> Usual {

@@ -270,6 +270,11 @@ impl SourceSettings for Settings {
         format!("at {}, {}", self.url, names.join(" "))
     }
 
+    fn secrets(&self) -> Vec<(&'static str, &Secret)> {
+        let Key { id, secret } = &self.key;
+        vec![("api_key_id", id), ("api_key_secret", secret)]
+    }
+
     fn usual(&self) -> Usual {
         Usual {
             interval: Some(self.interval),

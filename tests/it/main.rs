@@ -29,6 +29,7 @@ mod configuration;
 mod demo;
 mod documents;
 mod gate;
+mod healthcheck;
 mod lifecycle;
 mod misbehaviour;
 mod notifications;

@@ -86,13 +86,10 @@ class Engine:
         finally:
             self.call("volume", "rm", "--force", name)
 
-    def place(self, volume):
-        """Where a volume lies on this machine."""
-        return json.loads(self.read("volume", "inspect", volume))[0]["Mountpoint"]
-
     def files(self, volume):
         """Names of the files of the image's user in a volume."""
-        return [entry.name for entry in os.scandir(self.place(volume)) if entry.stat().st_uid == USER]
+        place = json.loads(self.read("volume", "inspect", volume))[0]["Mountpoint"]
+        return [entry.name for entry in os.scandir(place) if entry.stat().st_uid == USER]
 
     count = 0
 

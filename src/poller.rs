@@ -3,19 +3,21 @@
 //! A worker sleeps on a small stack; its polls run on short-lived threads, since TLS and JSON take stack. A panic ends
 //! one poll, not the process.
 
+use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::allocator;
 use crate::cache::Cache;
-use crate::clock::{Clock, jitter};
+use crate::clock::{Clock, SystemClock, jitter};
 use crate::config::Service;
 use crate::exposition::Blocks;
 use crate::fetch::{Failure, Fetcher, Upstream, panic_text};
+use crate::lease::Lease;
 use crate::model::{Families, StaticLabels};
 use crate::notify::Notifier;
 use crate::packing::Packer;
@@ -43,7 +45,7 @@ const REMINDER: Duration = Duration::from_secs(3600);
 /// What all workers share.
 #[derive(Clone)]
 pub struct Shared {
-    /// The time, and the switch that ends all waiting.
+    /// The time, and the switch that ends all waiting; a worker has its own.
     pub clock: Arc<dyn Clock>,
     /// The way to all upstreams.
     pub fetcher: Arc<Fetcher>,
@@ -66,44 +68,146 @@ pub enum Rounds {
     One,
 }
 
-/// Shows every service as it was last known, then starts a worker for each.
-///
-/// # Errors
-/// The system gives no further thread; the process should end with status 1.
-pub fn start(
-    services: Vec<Service>,
-    shared: &Shared,
-    rounds: Rounds,
-) -> io::Result<Vec<JoinHandle<()>>> {
-    let spacing = FIRST_POLL_SPACING.min(FIRST_POLL_SPREAD / services.len().max(1) as u32);
-    let workers = services
-        .into_iter()
-        .map(|service| Worker::new(service, shared.clone()));
-    let mut workers: Vec<Worker> = workers.collect();
-    restore(&mut workers)?;
-    let unpolled = Arc::new(AtomicUsize::new(workers.len()));
-    let spawn = |(place, mut worker): (u32, Worker)| {
-        let thread = Builder::new()
-            .name("worker".to_owned())
-            .stack_size(STACK_BYTES);
-        let unpolled = Arc::clone(&unpolled);
-        thread.spawn(move || worker.run(spacing * place, rounds, &unpolled))
-    };
-    (0..).zip(workers.drain(..)).map(spawn).collect()
+/// Workers that are ready but for the word to begin. Dropped without it, they go again: nothing has happened.
+pub struct Hired {
+    workers: Vec<Arc<Mutex<Worker>>>,
+    running: Vec<Running>,
+    word: Arc<Word>,
 }
 
-/// Takes up what an earlier process kept. All of it is on the page before the first scrape is answered, so that no
-/// series is missing from it.
-fn restore(workers: &mut [Worker]) -> io::Result<()> {
-    let share = workers.len().div_ceil(RESTORING_THREADS).max(1);
-    std::thread::scope(|scope| {
-        for workers in workers.chunks_mut(share) {
-            // Of the default size: the cache is JSON. Its pages are given back with the thread.
-            let thread = Builder::new().name("restore".to_owned());
-            thread.spawn_scoped(scope, || workers.iter_mut().for_each(Worker::restore))?;
-        }
-        Ok(())
-    })
+/// A service at work, for whoever may end it.
+pub struct Running {
+    /// The service's key.
+    pub key: String,
+    /// Of its configuration.
+    pub fingerprint: u64,
+    stopper: Arc<SystemClock>,
+    lease: Lease,
+    thread: JoinHandle<()>,
+}
+
+/// What the threads of new workers wait for: to begin, or to go.
+#[derive(Default)]
+struct Word {
+    /// Guards what was said, if anything was.
+    said: Mutex<Option<bool>>,
+    changed: Condvar,
+}
+
+/// Makes a worker for each service, with its thread: whatever of a start can fail.
+///
+/// # Errors
+/// The system gives no further thread.
+pub fn hire(services: Vec<Service>, shared: &Shared, rounds: Rounds) -> io::Result<Hired> {
+    let spacing = FIRST_POLL_SPACING.min(FIRST_POLL_SPREAD / services.len().max(1) as u32);
+    let unpolled = Arc::new(AtomicUsize::new(services.len()));
+    let mut hired = Hired {
+        workers: Vec::new(),
+        running: Vec::new(),
+        word: Arc::default(),
+    };
+    for (place, service) in (0..).zip(services) {
+        let (stopper, lease) = (Arc::new(SystemClock::default()), Lease::default());
+        let (key, fingerprint) = (service.key.clone(), service.fingerprint);
+        let shared = Shared {
+            clock: stopper.clone(),
+            ..shared.clone()
+        };
+        let worker = Worker::new(service, shared, lease.clone());
+        let worker = Arc::new(Mutex::new(worker));
+        let (word, unpolled, own) = (hired.word.clone(), unpolled.clone(), worker.clone());
+        let thread = Builder::new()
+            .name("worker".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                if word.wait() {
+                    let mut worker = own.lock().unwrap_or_else(PoisonError::into_inner);
+                    worker.run(spacing * place, rounds, &unpolled);
+                }
+            })?;
+        hired.workers.push(worker);
+        hired.running.push(Running {
+            key,
+            fingerprint,
+            stopper,
+            lease,
+            thread,
+        });
+    }
+    Ok(hired)
+}
+
+impl Hired {
+    /// Takes up what an earlier process, or worker, kept. Gives what is to be shown of each before its first poll, so
+    /// that no series is missing from the first page.
+    pub fn restore(&self) -> Vec<(Arc<str>, Entry)> {
+        let share = self.workers.len().div_ceil(RESTORING_THREADS).max(1);
+        let restore = |workers: &[Arc<Mutex<Worker>>]| -> Vec<_> {
+            let lock = |worker: &Arc<Mutex<Worker>>| {
+                let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+                worker.restore()
+            };
+            workers.iter().filter_map(lock).collect()
+        };
+        std::thread::scope(|scope| {
+            let shares = self.workers.chunks(share).map(|workers| {
+                // Of the default size: the cache is JSON. Its pages are given back with the thread.
+                let thread = Builder::new().name("restore".to_owned());
+                let thread = thread.spawn_scoped(scope, move || restore(workers));
+                thread.map_err(|_| workers)
+            });
+            let shares: Vec<_> = shares.collect();
+            let entries = shares.into_iter().flat_map(|share| match share {
+                Ok(thread) => thread.join().unwrap_or_default(),
+                Err(workers) => restore(workers),
+            });
+            entries.collect()
+        })
+    }
+
+    /// Begins to poll.
+    pub fn begin(mut self) -> Vec<Running> {
+        self.word.say(true);
+        std::mem::take(&mut self.running)
+    }
+}
+
+impl Drop for Hired {
+    fn drop(&mut self) {
+        self.word.say(false);
+    }
+}
+
+impl Word {
+    /// What is said first counts.
+    fn say(&self, word: bool) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.get_or_insert(word);
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) -> bool {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = self.changed.wait_while(said, |said| said.is_none());
+        said.unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or(false)
+    }
+}
+
+impl Running {
+    /// Ends it. What it is writing is written first; a poll that waits for its upstream ends on its own and leaves no
+    /// trace. Gives its lease, which is the last when its threads have ended.
+    pub fn end(self) -> Lease {
+        self.stopper.stop();
+        self.lease.end();
+        self.lease
+    }
+
+    /// Waits until its thread has ended.
+    pub fn join(self) {
+        // A worker that panicked has been logged; the others still count.
+        let _ = self.thread.join();
+    }
 }
 
 /// One service at work.
@@ -122,11 +226,18 @@ struct Shown {
     health: Health,
     status: ServiceStatus,
     shared: Shared,
+    /// Held while anything of it is published or written.
+    lease: Lease,
 }
 
 impl Shown {
     /// Publishes the source's families and those about its polls, at one moment.
     fn publish(&self, source: &dyn Source) {
+        let entry = self.entry(source);
+        self.shared.snapshot.publish(&self.key, entry);
+    }
+
+    fn entry(&self, source: &dyn Source) -> Entry {
         let mut families = Families::new(&self.labels);
         source.families(&mut families);
         self.health.add(&self.key, &self.upstream, &mut families);
@@ -138,12 +249,11 @@ impl Shown {
             .unwrap_or_else(PoisonError::into_inner);
         let blocks = blocks.packed(&mut packer);
         drop(packer);
-        let entry = Entry {
+        Entry {
             blocks,
             status: self.status.clone(),
             version: 0,
-        };
-        self.shared.snapshot.publish(&self.key, entry);
+        }
     }
 }
 
@@ -156,13 +266,14 @@ struct Trouble {
 }
 
 impl Worker {
-    fn new(service: Service, shared: Shared) -> Worker {
+    fn new(service: Service, shared: Shared, lease: Lease) -> Worker {
         let parts = Parts {
             key: service.key.clone(),
             interval: service.interval,
             clock: Arc::clone(&shared.clock),
             cache: Arc::clone(&shared.cache),
             notifier: shared.notifier.clone(),
+            lease: lease.clone(),
         };
         let status = ServiceStatus {
             kind: service.kind.name,
@@ -176,6 +287,7 @@ impl Worker {
             last_duration: None,
             last_success: None,
             next_poll: None,
+            due: Some(shared.clock.instant()),
             failure: None,
         };
         let upstream = Upstream::new(
@@ -193,6 +305,7 @@ impl Worker {
                 health: Health::default(),
                 status,
                 shared,
+                lease,
             },
             trouble: None,
         }
@@ -218,7 +331,7 @@ impl Worker {
         }
     }
 
-    fn restore(&mut self) {
+    fn restore(&mut self) -> Option<(Arc<str>, Entry)> {
         let now = self.shown.shared.clock.now();
         let (cache, key, source) = (&self.shown.shared.cache, &self.shown.key, &mut self.source);
         match catch_unwind(AssertUnwindSafe(|| source.restore(cache.load(key), now))) {
@@ -227,7 +340,10 @@ impl Worker {
                 log::error!(service = self.shown.key, cause = panic_text(panic.as_ref()); "cached state not taken up; please report this");
             }
         }
-        self.publish_safely();
+        self.shown.status.headline = self.source.headline();
+        let (shown, source) = (&self.shown, &*self.source);
+        let entry = self.safely(|| shown.entry(source))?;
+        Some((Arc::clone(&shown.key), entry))
     }
 
     /// A round on a thread of its own. A sleeping worker keeps what its thread has touched: stack, and the blocks that
@@ -244,7 +360,11 @@ impl Worker {
         spawned.unwrap_or_else(|cause: io::Error| {
             log::warn!(service = self.shown.key, cause:% = cause; "no thread for a poll; raise the limit of processes");
             self.shown.health.note_poll(Some("internal"), Duration::ZERO, self.shown.shared.clock.now());
-            self.publish_safely();
+            self.shown.status.due = Some(next);
+            let lease = self.shown.lease.clone();
+            if let Some(_held) = lease.hold() {
+                self.publish_safely();
+            }
             next
         })
     }
@@ -254,6 +374,10 @@ impl Worker {
         let clock = Arc::clone(&self.shown.shared.clock);
         let begun = clock.instant();
         let outcome = self.poll(tick);
+        let lease = self.shown.lease.clone();
+        let Some(_held) = lease.hold() else {
+            return next;
+        };
         let (ended, now) = (clock.instant(), clock.now());
         let duration = ended.saturating_duration_since(begun);
         let due = self.due(next, ended, outcome.as_ref().err());
@@ -268,6 +392,7 @@ impl Worker {
             last_duration: Some(duration),
             last_success: self.shown.health.last_success(),
             next_poll: now.checked_add(wait).ok(),
+            due: Some(due),
             failure: outcome.err().map(|failure| FailureNote {
                 kind: failure.kind(),
                 sentence: failure.to_string(),
@@ -285,7 +410,11 @@ impl Worker {
 
     fn poll(&mut self, until: Instant) -> Result<(), Failure> {
         let (shown, source) = (&self.shown, &mut self.source);
-        let mut publish = |source: &dyn Source| shown.publish(source);
+        let mut publish = |source: &dyn Source| {
+            if let Some(_held) = shown.lease.hold() {
+                shown.publish(source);
+            }
+        };
         let mut poll = Poll {
             upstream: &shown.upstream,
             until,
@@ -309,9 +438,15 @@ impl Worker {
     fn publish_safely(&mut self) {
         self.shown.status.headline = self.source.headline();
         let (shown, source) = (&self.shown, &*self.source);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| shown.publish(source))) {
+        self.safely(|| shown.publish(source));
+    }
+
+    fn safely<T>(&self, show: impl FnOnce() -> T) -> Option<T> {
+        let outcome = catch_unwind(AssertUnwindSafe(show));
+        let logged = |panic: Box<dyn Any + Send>| {
             log::error!(service = self.shown.key, cause = panic_text(panic.as_ref()); "page of the service not renewed; please report this");
-        }
+        };
+        outcome.map_err(logged).ok()
     }
 
     fn keep(&mut self) {
@@ -337,7 +472,7 @@ impl Worker {
                 let after_s = now.saturating_duration_since(trouble.since).as_secs();
                 log::info!(service = service, after_s = after_s, failures = trouble.failures; "poll recovered");
             }
-            log::debug!(service = service, url = url, next_in_s = next_in_s; "poll succeeded");
+            crate::logging::debug!(service = service, url = url, next_in_s = next_in_s; "poll succeeded");
             return;
         };
         let kind = failure.kind();
@@ -353,7 +488,7 @@ impl Worker {
             (trouble.kind, trouble.last_logged) = (kind, now);
             log::warn!(service = service, kind = kind, url = url, next_in_s = next_in_s, failures = trouble.failures, cause:% = failure, remedy = failure.remedy(); "poll failing");
         } else {
-            log::debug!(service = service, kind = kind, url = url, next_in_s = next_in_s, cause:% = failure; "poll failing still");
+            crate::logging::debug!(service = service, kind = kind, url = url, next_in_s = next_in_s, cause:% = failure; "poll failing still");
         }
     }
 }
@@ -471,8 +606,9 @@ mod tests {
             upstream,
             labels: StaticLabels::new(),
             settings: Box::new(Moody { polls: 0 }),
+            fingerprint: 0,
         };
-        Worker::new(service, shared)
+        Worker::new(service, shared, Lease::default())
     }
 
     #[test]

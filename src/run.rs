@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cache::Cache;
@@ -17,8 +17,13 @@ use crate::fetch::Fetcher;
 use crate::gate::{Counters, Door, Limits, Next, Policy};
 use crate::notify::Notifier;
 use crate::pages::{self, Pages};
-use crate::poller::{self, Rounds, Shared};
+use crate::poller::{Rounds, Shared};
+use crate::reload::{self, Fixed, Reloader};
+use crate::roster::Roster;
 use crate::server::{Asked, Server};
+use crate::shard::Shard;
+use crate::supervisor::{self, Life, Supervisor, Watchdog};
+use crate::telemetry::ConfigHealth;
 use crate::textfile;
 
 /// What a cache write under way and queued posts get before the process ends.
@@ -34,6 +39,7 @@ struct Process {
     clock: Arc<SystemClock>,
     shared: Shared,
     services: Vec<Service>,
+    shard: Shard,
 }
 
 /// Runs a configuration to its end.
@@ -83,10 +89,11 @@ impl Process {
             clock,
             shared,
             services: config.services,
+            shard: config.shard,
         }
     }
 
-    fn server(&self, gate: Option<Arc<Counters>>) -> Server {
+    fn server(&self, config: Arc<ConfigHealth>, gate: Option<Arc<Counters>>) -> Server {
         let Shared {
             snapshot,
             cache,
@@ -97,8 +104,19 @@ impl Process {
             snapshot: Arc::clone(snapshot),
             cache: Arc::clone(cache),
             notifier: notifier.clone(),
+            config,
+            shard: self.shard,
             gate,
             pages: Pages::default(),
+        }
+    }
+
+    /// Where the watchdog sees that the process lives.
+    fn life(&self, door: &Door) -> Life {
+        Life {
+            gate: door.counters(),
+            snapshot: Arc::clone(&self.shared.snapshot),
+            fetcher: Arc::clone(&self.shared.fetcher),
         }
     }
 
@@ -115,26 +133,36 @@ impl Process {
 }
 
 /// Polls and serves until told to stop.
-fn serve(config: Config) -> Result<(), Fatal> {
-    let listeners = config
-        .listen
-        .iter()
-        .map(listen)
-        .collect::<Result<Vec<_>, _>>()?;
+fn serve(mut config: Config) -> Result<(), Fatal> {
+    let supervisor = Arc::new(Supervisor::new(&config.supervision));
+    let listeners = listeners(&config)?;
+    let (fixed, has_reload_route) = (Fixed::of(&config), config.has_reload_route);
+    let given = std::mem::take(&mut config.inputs);
+    let rules = if has_reload_route { reload::RULES } else { &[] };
     let mut process = Process::new(config);
-    let door =
-        Door::open(listeners, Policy::default(), Limits::default(), give_up).map_err(|cause| {
-            format!("cannot serve: {cause}; raise the limits of descriptors and processes")
-        })?;
-    let mut server = process.server(Some(door.counters()));
-    let stopper = door.stopper();
-    stop_on_signal(move || stopper.stop())?;
+    let limits = Limits {
+        longest_sleep: supervisor.longest_sleep(),
+        ..Limits::default()
+    };
+    let door = Door::open(listeners, Policy { rules }, limits, give_up).map_err(|cause| {
+        format!("cannot serve: {cause}; raise the limits of descriptors and processes")
+    })?;
+    let (shared, reporting) = (process.shared.clone(), Arc::clone(&supervisor));
+    let reloader = Arc::new(Reloader::new(given, fixed, shared, reporting));
+    let mut server = process.server(reloader.health(), Some(door.counters()));
+    let (stopper, at_hangup) = (door.stopper(), Arc::clone(&reloader));
+    on_signals(&[SIGTERM, SIGINT, SIGHUP], move |signal| match signal {
+        SIGHUP => at_hangup.ask(None),
+        _ => stopper.stop(),
+    })?;
     let services = std::mem::take(&mut process.services);
     let count = services.len();
-    poller::start(services, &process.shared, Rounds::Endless).map_err(no_thread)?;
+    reloader.begin(services).map_err(no_thread)?;
     log::info!(services = count, version = crate::VERSION; "started");
+    supervisor.ready(&process.shared.snapshot);
+    let mut watchdog = Watchdog::new(&supervisor, process.life(&door));
     loop {
-        let request = match door.next(pages::UNUSED_LIMIT) {
+        let request = match door.next(watchdog.feed(pages::UNUSED_LIMIT)) {
             Next::Request(request) => request,
             Next::Nothing => {
                 server.forget_unused();
@@ -143,6 +171,10 @@ fn serve(config: Config) -> Result<(), Fatal> {
             Next::Stopped => break,
         };
         server.forget_unused();
+        if has_reload_route && request.path() == reload::PATH {
+            reloader.ask(Some(request.hold()));
+            continue;
+        }
         let answer = server.answer(&Asked {
             target: request.target(),
             accept: request.header("Accept").unwrap_or_default(),
@@ -151,6 +183,7 @@ fn serve(config: Config) -> Result<(), Fatal> {
         door.answer(request, answer);
     }
     log::info!("stopping");
+    supervisor.stopping();
     process.finish(GRACE);
     Ok(())
 }
@@ -161,16 +194,16 @@ fn poll_once(config: Config) -> Result<(), Fatal> {
     let mut process = Process::new(config);
     let services = std::mem::take(&mut process.services);
     let count = services.len();
-    stop_on_signal(|| {
+    // A hang-up has its usual meaning here: it ends the process.
+    on_signals(&[SIGTERM, SIGINT], |_| {
         log::error!("stopped before every service was polled; no text file written");
         std::process::exit(1);
     })?;
-    let workers = poller::start(services, &process.shared, Rounds::One).map_err(no_thread)?;
-    for worker in workers {
-        // A worker that panicked has been logged; the others still count.
-        let _ = worker.join();
-    }
-    let page = process.server(None).page_of_services();
+    let config = Arc::new(ConfigHealth::good(process.clock.now()));
+    let mut roster = Roster::new(process.shared.clone(), Rounds::One);
+    roster.change(services).map_err(no_thread)?;
+    roster.join();
+    let page = process.server(config, None).page_of_services();
     let written = textfile::write(&textfile, &page);
     process.finish(POSTS_LIMIT);
     let path = textfile.display();
@@ -192,6 +225,20 @@ fn no_thread(cause: io::Error) -> Fatal {
     format!("cannot start a thread: {cause}; raise the limit of processes or list fewer services")
 }
 
+/// The sockets that the supervisor passed, else those of our own settings.
+fn listeners(config: &Config) -> Result<Vec<TcpListener>, Fatal> {
+    let passed = &config.supervision.sockets;
+    if passed.is_empty() {
+        return config.listen.iter().map(listen).collect();
+    }
+    let listeners = supervisor::sockets(passed)?;
+    listeners.iter().for_each(log_place);
+    log::info!(
+        "the sockets were passed by the supervisor; METRICS_PORT and --web.listen-address are not used"
+    );
+    Ok(listeners)
+}
+
 /// Opens one place to listen at.
 fn listen(place: &Listen) -> Result<TcpListener, Fatal> {
     let bound = match *place {
@@ -204,11 +251,15 @@ fn listen(place: &Listen) -> Result<TcpListener, Fatal> {
         }
         _ => format!("cannot listen on {address}: {cause}; set METRICS_PORT or --web.listen-address"),
     })?;
+    log_place(&listener);
+    Ok(listener)
+}
+
+fn log_place(listener: &TcpListener) {
     match listener.local_addr() {
         Ok(address) => log::info!(address:% = address; "listening"),
         Err(cause) => log::info!(cause:% = cause; "listening"),
     }
-    Ok(listener)
 }
 
 /// All IPv6 and IPv4 addresses, or all IPv4 ones where the machine has no IPv6.
@@ -222,17 +273,17 @@ fn listen_everywhere(port: u16) -> Result<TcpListener, (SocketAddr, io::Error)> 
     }
 }
 
-/// Calls `stop` at the first SIGTERM or SIGINT and ends the process at the second.
-fn stop_on_signal(stop: impl Fn() + Send + 'static) -> Result<(), Fatal> {
+/// Calls `act` with each signal; after the first SIGTERM or SIGINT the next one of them ends the process.
+fn on_signals(wanted: &[i32], act: impl Fn(i32) + Send + 'static) -> Result<(), Fatal> {
     let no_signals = |cause: io::Error| format!("cannot listen for signals: {cause}");
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(no_signals)?;
+    let mut signals = Signals::new(wanted).map_err(no_signals)?;
     let is_stopping = AtomicBool::new(false);
     let wait = move || {
-        for _ in signals.forever() {
-            if is_stopping.swap(true, Ordering::Relaxed) {
+        for signal in signals.forever() {
+            if signal != SIGHUP && is_stopping.swap(true, Ordering::Relaxed) {
                 std::process::exit(1);
             }
-            stop();
+            act(signal);
         }
     };
     let thread = std::thread::Builder::new()

@@ -15,8 +15,9 @@ use crate::landing;
 use crate::model::Families;
 use crate::notify::Notifier;
 use crate::pages::{Coding, Content, Pages};
+use crate::shard::Shard;
 use crate::snapshot::Snapshot;
-use crate::telemetry;
+use crate::telemetry::{self, ConfigHealth};
 
 /// What is asked, as far as we care. The gate lets only GET and HEAD through, and drops the body of a HEAD's answer.
 #[derive(Debug, Default)]
@@ -38,6 +39,10 @@ pub struct Server {
     pub cache: Arc<Cache>,
     /// For `saas_exporter_notifications_total`.
     pub notifier: Notifier,
+    /// For `saas_exporter_config_*`.
+    pub config: Arc<ConfigHealth>,
+    /// For `saas_exporter_shard*`.
+    pub shard: Shard,
     /// What happened at the gate; none where nothing is served.
     pub gate: Option<Arc<Counters>>,
     /// What was put together for earlier scrapes.
@@ -112,6 +117,7 @@ impl Server {
     fn own(&self) -> Blocks {
         let mut own = Families::default();
         telemetry::add_exporter(&self.cache, &self.notifier, &mut own);
+        telemetry::add_config(&self.config, self.shard, &mut own);
         if let Some(counters) = &self.gate {
             telemetry::add_gate(counters, &mut own);
         }

@@ -3,13 +3,13 @@
 //! The poller publishes; the server reads. The lock is held to put one `Arc` in or to copy the `Arc`s out, never
 //! while a page is made.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::exposition::Blocks;
+use crate::sorted::SortedMap;
 
 /// What is shown of one service.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct ServiceStatus {
     pub last_success: Option<Timestamp>,
     /// When the next one begins.
     pub next_poll: Option<Timestamp>,
+    /// The same for the watchdog, which must not be misled when somebody sets the time of day.
+    pub due: Option<Instant>,
     /// Why the last poll failed, if it did.
     pub failure: Option<FailureNote>,
 }
@@ -74,8 +76,9 @@ pub struct Snapshot {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: BTreeMap<Arc<str>, Arc<Entry>>,
+    entries: SortedMap<Arc<str>, Arc<Entry>>,
     version: u64,
+    was_ready: bool,
 }
 
 impl Snapshot {
@@ -85,6 +88,26 @@ impl Snapshot {
         state.version += 1;
         entry.version = state.version;
         let earlier = state.entries.insert(Arc::clone(key), Arc::new(entry));
+        drop(state);
+        // Freed after the lock is open again.
+        drop(earlier);
+    }
+
+    /// Removes and shows services at one moment: what a reload changes, or what a process begins with.
+    pub fn replace(&self, removed: &[String], shown: Vec<(Arc<str>, Entry)>) {
+        let mut earlier = Vec::new();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once ready is ready for good: a service that a reload adds must not take all others out of service.
+        state.was_ready |= state.version > 0 && state.is_ready();
+        state.version += 1;
+        for key in removed {
+            earlier.extend(state.entries.remove(key.as_str()));
+        }
+        for (key, mut entry) in shown {
+            state.version += 1;
+            entry.version = state.version;
+            earlier.extend(state.entries.insert(key, Arc::new(entry)));
+        }
         drop(state);
         // Freed after the lock is open again.
         drop(earlier);
@@ -100,9 +123,15 @@ impl Snapshot {
         (state.version, entries.collect())
     }
 
-    /// Whether every service was polled, or loaded from the cache, once.
+    /// Whether every service that the process began with was polled, or loaded from the cache, once.
     pub fn is_ready(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.entries.values().all(|entry| entry.status.is_ready)
+        state.was_ready || state.is_ready()
+    }
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        self.entries.values().all(|entry| entry.status.is_ready)
     }
 }

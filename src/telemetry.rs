@@ -3,9 +3,8 @@
 //! The poller fills the families of a service together with the source's own, so that they change at one moment;
 //! those of the process are made at the scrape. Reads /proc, which is no disk.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +16,8 @@ use crate::fetch::{KINDS, Upstream};
 use crate::gate::Counters;
 use crate::model::{Families, Family, FamilyMeta};
 use crate::notify::Notifier;
+use crate::shard::Shard;
+use crate::sorted::SortedMap;
 
 static SERVICE_UP: Family<1> = Family::gauge(
     "saas_exporter_service_up",
@@ -61,6 +62,26 @@ static NOTIFICATIONS: Family<1> = Family::counter(
 static CACHE_WRITABLE: Family<0> = Family::gauge(
     "saas_exporter_cache_writable",
     "1 if the last write to the cache folder succeeded, else 0.",
+    [],
+);
+static RELOAD_SUCCESSFUL: Family<0> = Family::gauge(
+    "saas_exporter_config_last_reload_successful",
+    "1 if the configuration that was read last runs, 0 if it was refused and the one before it runs on.",
+    [],
+);
+static RELOAD_SUCCESS_TIME: Family<0> = Family::gauge(
+    "saas_exporter_config_last_reload_success_timestamp_seconds",
+    "When the running configuration was read, as Unix time.",
+    [],
+);
+static SHARD_ORDINAL: Family<0> = Family::gauge(
+    "saas_exporter_shard_ordinal",
+    "Which part of the services runs here, counted from 0.",
+    [],
+);
+static SHARDS: Family<0> = Family::gauge(
+    "saas_exporter_shards",
+    "Exporters that divide the services among them; 1 runs all of them.",
     [],
 );
 static REQUESTS_REFUSED: Family<0> = Family::counter(
@@ -126,10 +147,14 @@ pub fn service_families() -> &'static [FamilyMeta] {
 
 /// The families of the process.
 pub fn process_families() -> &'static [FamilyMeta] {
-    static ALL: [FamilyMeta; 13] = [
+    static ALL: [FamilyMeta; 17] = [
         BUILD_INFO.meta(),
         NOTIFICATIONS.meta(),
         CACHE_WRITABLE.meta(),
+        RELOAD_SUCCESSFUL.meta(),
+        RELOAD_SUCCESS_TIME.meta(),
+        SHARD_ORDINAL.meta(),
+        SHARDS.meta(),
         REQUESTS_REFUSED.meta(),
         CONNECTIONS_DROPPED.meta(),
         CPU_SECONDS.meta(),
@@ -153,7 +178,7 @@ pub fn all_families() -> impl Iterator<Item = FamilyMeta> {
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     polls: u64,
-    failures: BTreeMap<&'static str, u64>,
+    failures: SortedMap<&'static str, u64>,
     is_up: Option<bool>,
     duration: Duration,
     last_success: Option<Timestamp>,
@@ -166,7 +191,7 @@ impl Health {
         self.duration = duration;
         self.is_up = Some(failure.is_none());
         match failure {
-            Some(kind) => *self.failures.entry(kind).or_default() += 1,
+            Some(kind) => *self.failures.or_default(kind) += 1,
             None => self.last_success = Some(now),
         }
     }
@@ -216,6 +241,35 @@ pub fn add_exporter(cache: &Cache, notifier: &Notifier, families: &mut Families)
     for (outcome, count) in notifier.outcomes() {
         families.add(&NOTIFICATIONS, [outcome], count as f64);
     }
+}
+
+/// How the configuration was last read. Written by whoever reads it.
+#[derive(Debug)]
+pub struct ConfigHealth {
+    /// Whether the configuration that was read last runs.
+    pub is_good: AtomicBool,
+    /// When the running one was read, in Unix milliseconds.
+    pub read_at_ms: AtomicI64,
+}
+
+impl ConfigHealth {
+    /// A configuration that was read now.
+    pub fn good(now: Timestamp) -> ConfigHealth {
+        ConfigHealth {
+            is_good: AtomicBool::new(true),
+            read_at_ms: AtomicI64::new(now.as_millisecond()),
+        }
+    }
+}
+
+/// Adds the families about the configuration.
+pub fn add_config(health: &ConfigHealth, shard: Shard, families: &mut Families) {
+    let is_good = health.is_good.load(Ordering::Relaxed);
+    let read_at_ms = health.read_at_ms.load(Ordering::Relaxed);
+    families.add(&RELOAD_SUCCESSFUL, [], f64::from(u8::from(is_good)));
+    families.add(&RELOAD_SUCCESS_TIME, [], read_at_ms as f64 / 1000.0);
+    families.add(&SHARD_ORDINAL, [], f64::from(shard.ordinal));
+    families.add(&SHARDS, [], f64::from(shard.total));
 }
 
 /// Adds the families about the door for scrapers.

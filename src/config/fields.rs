@@ -2,7 +2,7 @@
 //!
 //! Sources read their own fields through it; [`super::services`] reads the fields that every service may have.
 
-use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,6 +11,7 @@ use super::problem::{Problem, did_you_mean, shown, shown_name, shown_path, shown
 use super::secret::Secret;
 use super::settings::Given;
 use crate::fetch::{BadUrl, Url};
+use crate::sorted::SortedMap;
 
 /// One field of a service: a row of the documentation and of the schema. `a.b` is field `b` of the object `a`.
 #[derive(Clone, Copy, Debug)]
@@ -57,16 +58,18 @@ pub struct Fields<'a> {
     file: &'a str,
     key: &'a str,
     given: &'a Given,
-    values: BTreeMap<String, Value>,
+    values: SortedMap<String, Value>,
     /// The variables that values came from, by field.
-    origins: BTreeMap<String, String>,
+    origins: SortedMap<String, String>,
     reach: Reach,
+    /// Of everything that the service is made of: a reload keeps a service for which it is the same.
+    fingerprint: DefaultHasher,
     problems: &'a mut Vec<Problem>,
     warnings: &'a mut Vec<String>,
 }
 
 /// Which variables may stand in for the fields of a service: each describes one service only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// None: there are several services of its type.
     Nothing,
@@ -82,12 +85,19 @@ impl<'a> Fields<'a> {
         file: &'a str,
         key: &'a str,
         given: &'a Given,
-        values: BTreeMap<String, Value>,
+        values: SortedMap<String, Value>,
         reach: Reach,
         problems: &'a mut Vec<Problem>,
         warnings: &'a mut Vec<String>,
     ) -> Fields<'a> {
-        let origins = BTreeMap::new();
+        let origins = SortedMap::new();
+        let mut fingerprint = DefaultHasher::new();
+        for (name, value) in values.iter() {
+            // What begins like this is a comment.
+            if !name.starts_with('_') {
+                (name, value.to_string()).hash(&mut fingerprint);
+            }
+        }
         Fields {
             file,
             key,
@@ -95,6 +105,7 @@ impl<'a> Fields<'a> {
             values,
             origins,
             reach,
+            fingerprint,
             problems,
             warnings,
         }
@@ -142,6 +153,7 @@ impl<'a> Fields<'a> {
             && !self.is_given(field)
             && let Some(text) = self.given.variable(variable)
         {
+            (field, text).hash(&mut self.fingerprint);
             self.values.insert(field.to_owned(), Value::from(text));
             self.origins.insert(field.to_owned(), variable.to_owned());
         }
@@ -163,7 +175,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The variables, for a source that knows them in a form of its own; none when they may not be used.
-    pub fn variables(&self) -> Option<&'a Given> {
+    pub fn variables(&mut self) -> Option<&'a Given> {
+        // They cannot change while the process runs, only whether they count.
+        self.reach.hash(&mut self.fingerprint);
         (self.reach != Reach::Nothing).then_some(self.given)
     }
 
@@ -240,7 +254,7 @@ impl<'a> Fields<'a> {
                 &format!("is given, and \"{field_file}\" too; keep one"),
             );
         }
-        let path = self.text(field_file);
+        let path = self.path(field_file);
         let of_file = path.and_then(|path| {
             Secret::file(path)
                 .map_err(|cause| self.problem(field_file, &cause.to_string()))
@@ -284,6 +298,11 @@ impl<'a> Fields<'a> {
             Value::String(text) => Some(text),
             other => self.wrong(field, &other, "a text"),
         }
+    }
+
+    /// The path of a file; see [`Given::path`].
+    pub fn path(&mut self, field: &str) -> Option<String> {
+        self.text(field).map(|text| self.given.path(&text))
     }
 
     /// A text that must be there.
@@ -379,8 +398,8 @@ impl<'a> Fields<'a> {
     }
 
     /// An object of texts.
-    pub fn texts(&mut self, field: &str) -> BTreeMap<String, String> {
-        let mut texts = BTreeMap::new();
+    pub fn texts(&mut self, field: &str) -> SortedMap<String, String> {
+        let mut texts = SortedMap::new();
         for (name, value) in self.object(field) {
             match value {
                 Value::String(text) => drop(texts.insert(name, text)),
@@ -404,9 +423,12 @@ impl<'a> Fields<'a> {
 
     /// Reads the bytes of the file that a field names.
     pub fn file_content(&mut self, field: &str) -> Option<Vec<u8>> {
-        let path = self.text(field)?;
+        let path = self.path(field)?;
         match std::fs::read(&path) {
-            Ok(content) => Some(content),
+            Ok(content) => {
+                content.hash(&mut self.fingerprint);
+                Some(content)
+            }
             Err(cause) => {
                 self.problem(
                     field,
@@ -417,8 +439,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whatever is left is unknown: an error each, with the nearest of `known`.
-    pub fn finish(mut self, known: &[&str]) {
+    /// Whatever is left is unknown: an error each, with the nearest of `known`. Gives what the fields were, hashed;
+    /// of a file, only one whose content is not read again at each use.
+    pub fn finish(mut self, known: &[&str]) -> DefaultHasher {
         let mut left = Vec::new();
         for (name, value) in std::mem::take(&mut self.values) {
             let inner = known.iter().any(|known| {
@@ -442,6 +465,7 @@ impl<'a> Fields<'a> {
                 &format!("is unknown{hint}; known are {}", known.join(", ")),
             );
         }
+        self.fingerprint
     }
 
     fn object(&mut self, field: &str) -> serde_json::Map<String, Value> {
@@ -483,9 +507,11 @@ impl<'a> Fields<'a> {
                     None
                 }
             },
-            Some((place, Value::String(path))) if place == "file" => Secret::file(path)
-                .map_err(|cause| self.problem(field, &cause.to_string()))
-                .ok(),
+            Some((place, Value::String(path))) if place == "file" => {
+                Secret::file(self.given.path(path))
+                    .map_err(|cause| self.problem(field, &cause.to_string()))
+                    .ok()
+            }
             _ => {
                 // The value is not shown: it may be meant as a secret.
                 self.problem(

@@ -9,12 +9,14 @@ mod schema;
 mod secret;
 mod services;
 pub mod settings;
+mod supervision;
 
 pub use fields::{Field, Fields, Form, Reach, parse_duration};
 pub use problem::{Problem, shown, shown_path, shown_value};
 pub use schema::schema;
 pub use secret::{Secret, Unreadable};
 pub use services::{GENERAL_FIELDS, Service};
+pub use supervision::{Supervision, is_journal};
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -22,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::fetch::{Proxies, Roots, Url};
+use crate::shard::{self, Shard};
+use crate::sorted::sort_by;
 use crate::sources::{Defaults, SOURCES, Scale};
 use settings::{Ask, Given, Setting};
 
@@ -47,8 +51,14 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The name of the list of services, for people.
     pub services_file: String,
-    /// The services, by key.
+    /// The services, by key: those of this shard.
     pub services: Vec<Service>,
+    /// Keys of the services that other shards run.
+    pub elsewhere: Vec<String>,
+    /// This process's share of the services.
+    pub shard: Shard,
+    /// Whether POST /-/reload is answered.
+    pub has_reload_route: bool,
     /// Requests under way at once.
     pub concurrency: usize,
     /// Proxies for upstreams.
@@ -65,8 +75,12 @@ pub struct Config {
     pub slack_webhook: Option<Secret>,
     /// What is logged.
     pub log: LogSettings,
+    /// What the supervisor says, if there is one.
+    pub supervision: Supervision,
     /// What a person should know although it is no error.
     pub warnings: Vec<String>,
+    /// What it was read out of, for [`Config::again`]; there it is left empty.
+    pub inputs: Given,
 }
 
 /// What the process does.
@@ -90,12 +104,14 @@ pub enum Listen {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// The least important level that is shown.
     pub level: log::LevelFilter,
     /// One JSON object a line instead of text.
     pub json: bool,
+    /// Lines of text are for the journal: without the time, which it has, and with the level as it reads it.
+    pub to_journal: bool,
 }
 
 /// What the command line asked for.
@@ -130,8 +146,22 @@ impl Config {
             Ask::Healthcheck => Ok(Request::Healthcheck(healthcheck::place(
                 &mut given, problems,
             ))),
-            Ask::Run => read(&given, problems).map(|config| Request::Run(Box::new(config))),
+            Ask::Run => {
+                let config = read(&given, problems)?;
+                Ok(Request::Run(Box::new(Config {
+                    inputs: given,
+                    ..config
+                })))
+            }
         }
+    }
+
+    /// Reads every file again, with the flags and variables that the process was started with.
+    ///
+    /// # Errors
+    /// Every mistake found; the running configuration should be kept.
+    pub fn again(given: &Given) -> Result<Config, Vec<Problem>> {
+        read(given, Vec::new())
     }
 
     /// What would run, for `--config.check`.
@@ -143,6 +173,23 @@ impl Config {
                 "  {name}: {} {about}, every {:?}\n",
                 service.kind.name, service.interval
             ));
+        }
+        text + &self.elsewhere_summary()
+    }
+
+    /// What other shards would run; nothing where there are none.
+    fn elsewhere_summary(&self) -> String {
+        let Shard { ordinal, total } = self.shard;
+        if total == 1 {
+            return String::new();
+        }
+        let count = self.elsewhere.len();
+        let mut text = format!(
+            "{count} more run elsewhere; this is shard {ordinal} of {total}, counted from 0\n"
+        );
+        for key in &self.elsewhere {
+            let owner = shard::owner(key, total);
+            text.push_str(&format!("  {key}: shard {owner}\n"));
         }
         text
     }
@@ -169,11 +216,21 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     };
     let (services_file, services) = reader.services(&defaults);
     let log = reader.log(&services);
+    let supervision = Supervision::read(given, std::process::id(), &mut reader.problems);
+    let listen = reader.listen(&services);
+    // What depends on all services is known by now.
+    let shard = reader.shard();
+    let (services, elsewhere): (Vec<_>, Vec<_>) = services
+        .into_iter()
+        .partition(|service| shard.owns(&service.key));
     let config = Config {
         mode: reader.mode(),
-        listen: reader.listen(&services),
+        listen,
         services_file,
         services,
+        elsewhere: elsewhere.into_iter().map(|service| service.key).collect(),
+        shard,
+        has_reload_route: reader.value(&settings::ENABLE_RELOAD, true, parse_truth),
         concurrency: reader.value(&settings::POLL_CONCURRENCY, 32, parse_concurrency),
         proxies: reader.proxies(),
         roots: reader.roots(),
@@ -186,7 +243,9 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
         ),
         slack_webhook: reader.slack_webhook(),
         log,
+        supervision,
         warnings: reader.warnings,
+        inputs: Given::default(),
     };
     if reader.problems.is_empty() {
         Ok(config)
@@ -275,6 +334,66 @@ impl Reader<'_> {
         own
     }
 
+    /// Which services are ours: all of them unless there is a number of shards.
+    fn shard(&mut self) -> Shard {
+        let total = self.value(&settings::TOTAL_SHARDS, 0, parse_total_shards);
+        let (given, given_total) = (
+            self.given.get(&settings::SHARD),
+            self.given.get(&settings::TOTAL_SHARDS),
+        );
+        let Some(given_total) = given_total.filter(|_| total > 0) else {
+            if let (Some(value), None) = (given, self.given.get(&settings::TOTAL_SHARDS)) {
+                let what = "a shard of how many? say it with --total-shards";
+                self.problems.push(value.problem(what));
+            }
+            return Shard::WHOLE;
+        };
+        let ordinal = match given.filter(|value| value.text != "auto") {
+            Some(value) => match value.text.trim().parse() {
+                Ok(ordinal) if ordinal < total => Ok(ordinal),
+                _ => {
+                    let last = total - 1;
+                    Err(value.problem(&format!(
+                        "neither auto nor a number from 0 to {last}, as there are {total} shards"
+                    )))
+                }
+            },
+            // The only one needs no name.
+            None if total == 1 => Ok(0),
+            None => {
+                let host = self.host_name();
+                let name = shown(&host);
+                match shard::ordinal_of_host(&host) {
+                    Some(ordinal) if ordinal < total => Ok(ordinal),
+                    Some(ordinal) => Err(given_total.problem(&format!(
+                        "the host name {name} says shard {ordinal}, but shards are counted from 0; raise it to the number of replicas"
+                    ))),
+                    None => Err(given_total.problem(&format!(
+                        "the host name {name} does not end in a dash and a number, as in a StatefulSet; say which shard this is with --shard"
+                    ))),
+                }
+            }
+        };
+        match ordinal {
+            Ok(ordinal) => Shard { ordinal, total },
+            Err(problem) => {
+                self.problems.push(problem);
+                Shard::WHOLE
+            }
+        }
+    }
+
+    /// As containers are told, else as the system says.
+    fn host_name(&self) -> String {
+        match self.given.variable("HOSTNAME") {
+            Some(name) => name.to_owned(),
+            None => rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+        }
+    }
+
     fn services(&mut self, defaults: &Defaults) -> (String, Vec<Service>) {
         let is_in_environment = SOURCES
             .iter()
@@ -302,14 +421,14 @@ impl Reader<'_> {
             &mut self.warnings,
             &mut self.problems,
         );
-        services.sort_by(|a, b| a.key.cmp(&b.key));
+        sort_by(&mut services, |a, b| a.key.cmp(&b.key));
         (file, services)
     }
 
     /// Name and text of the services.json that was given or stands at a usual place.
     fn services_text(&self) -> Result<Option<(String, String)>, Problem> {
         if let Some(value) = self.given.get(&settings::CONFIG_FILE) {
-            let text = read_file(value.text)
+            let text = read_file(&self.given.path(value.text))
                 .map_err(|cause| value.path_problem(&format!("cannot be read: {cause}")))?;
             return Ok(Some((value.text.to_owned(), text)));
         }
@@ -360,7 +479,7 @@ impl Reader<'_> {
 
     fn roots(&mut self) -> Option<Roots> {
         let value = self.given.get(&settings::SSL_CERT_FILE)?;
-        let roots = std::fs::read(value.text)
+        let roots = std::fs::read(self.given.path(value.text))
             .map_err(|cause| format!("cannot be read: {cause}"))
             .and_then(|pem| Roots::from_pem(&pem));
         roots
@@ -396,7 +515,7 @@ impl Reader<'_> {
                 return None;
             }
             (Some(literal), None) => (literal.name, Ok(Secret::literal(literal.text))),
-            (None, Some(file)) => (file.name, Secret::file(file.text)),
+            (None, Some(file)) => (file.name, Secret::file(self.given.path(file.text))),
         };
         let checked =
             secret.and_then(|secret| secret.reveal().map(|url| (Url::parse(&url), secret)));
@@ -443,6 +562,7 @@ impl Reader<'_> {
                 level
             },
             json,
+            to_journal: is_journal(self.given.variable("JOURNAL_STREAM")),
         }
     }
 }
@@ -550,6 +670,14 @@ fn parse_concurrency(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|count| (1..=1024).contains(count));
     count.ok_or_else(|| "not a number from 1 to 1024".to_owned())
+}
+
+fn parse_total_shards(text: &str) -> Result<u32, String> {
+    let most = shard::SHARDS_LIMIT;
+    let total = text.trim().parse().ok();
+    total
+        .filter(|total| (1..=most).contains(total))
+        .ok_or_else(|| format!("not a number from 1 to {most}"))
 }
 
 fn parse_scale(text: &str) -> Result<Scale, String> {
@@ -664,6 +792,38 @@ mod tests {
         check_mount(&["/", "/app/statuspage-exporter/services.json"], false);
         check_mount(&["/", "/app/statuspage-exporter/cac"], false);
         check_mount(&[], false);
+    }
+
+    #[test]
+    fn a_service_is_the_same_unless_a_field_or_an_inherited_default_differs() {
+        let path = std::env::temp_dir().join(format!("saas-exporter-same-{}", std::process::id()));
+        let fingerprint = |fields: &str, more: &str, argument: &str| {
+            let text = format!("{{\"a\": {{\"name\": \"A\", {fields}}} {more}}}");
+            std::fs::write(&path, text).expect("a temporary file can be written");
+            let arguments = [format!("--config.file={}", path.display()), argument.into()];
+            match Config::load(arguments.map(OsString::from), []) {
+                Ok(Request::Run(config)) => config.services.first().map(|one| one.fingerprint),
+                other => panic!("{other:?}"),
+            }
+        };
+        let url = "\"url\": \"https://a.example\"";
+        let first = fingerprint(url, "", "--once");
+        let is_same = |fields: &str, more: &str, argument: &str| {
+            let fields = format!("{fields} {url}");
+            fingerprint(&fields, more, argument) == first
+        };
+        assert!(is_same("", "", "--once"));
+        assert!(is_same("\"_comment\": 1,", ", \"_b\": {}", "--once"));
+        assert!(is_same("", "", "--poll.concurrency=7"));
+        assert!(!is_same("\"interval\": \"7s\",", "", "--once"));
+        assert!(!is_same("\"headers\": {\"X\": \"secret\"},", "", "--once"));
+        assert!(!is_same("", "", "--poll.interval=7"));
+        assert!(!is_same("", "", "--statuspage.status-scale=ternary"));
+        assert!(!is_same("", "", "--statuspage.resolved-retention=7"));
+        // Another one beside it is no change of this one.
+        let other = ", \"b\": {\"name\": \"B\", \"url\": \"https://b.example\"}";
+        assert!(is_same("", other, "--once"));
+        std::fs::remove_file(path).expect("the file is ours");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! services.json: an object of services, each read by the source of its type, every mistake reported at once.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -12,6 +12,7 @@ use super::problem::{Problem, did_you_mean, shown, shown_name, shown_value};
 use super::settings::Given;
 use crate::fetch::{Roots, UpstreamSettings};
 use crate::model::{StaticLabels, is_label_name};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::sources::{Defaults, SOURCES, SourceKind, SourceSettings};
 use crate::telemetry;
 
@@ -80,6 +81,8 @@ pub struct Service {
     pub labels: StaticLabels,
     /// What its source wants to know.
     pub settings: Box<dyn SourceSettings>,
+    /// Another number when anything above is configured differently, secrets included; says nothing about them.
+    pub fingerprint: u64,
 }
 
 /// Reads the text of a services.json, none if only the environment describes services. `file` is its name in errors.
@@ -106,7 +109,7 @@ pub(super) fn read(
         entries.extend(described);
     }
     let mut services = Vec::new();
-    let mut keys = BTreeSet::new();
+    let mut keys = SortedSet::new();
     for (key, entry) in &entries {
         if !keys.insert(key) {
             let what = "stands there twice; rename or remove one";
@@ -239,7 +242,7 @@ fn read_service(
         .chain(kind.fields)
         .map(|field| field.name)
         .collect();
-    fields.finish(&known);
+    let mut fingerprint = fields.finish(&known);
     let settings = settings.filter(|_| problems.len() == before)?;
     let usual = settings.usual();
     let upstream = UpstreamSettings {
@@ -248,6 +251,7 @@ fn read_service(
         ca: ca.or(usual.ca),
     };
     let interval = interval.or(usual.interval).unwrap_or(defaults.interval);
+    (upstream.timeout, interval, defaults).hash(&mut fingerprint);
     Some(Service {
         key: key.to_owned(),
         kind,
@@ -255,6 +259,7 @@ fn read_service(
         upstream,
         labels,
         settings,
+        fingerprint: fingerprint.finish(),
     })
 }
 
@@ -338,7 +343,7 @@ fn read_labels(fields: &mut Fields<'_>, kind: &SourceKind) -> StaticLabels {
 
 /// Two services whose series could not be told apart.
 fn check_collisions(file: &str, services: &[Service], problems: &mut Vec<Problem>) {
-    let mut seen = BTreeMap::new();
+    let mut seen = SortedMap::new();
     for service in services {
         let (field, value) = service.settings.identity(&service.labels);
         if let Some(other) = seen.insert((service.kind.name, field, value.clone()), &service.key) {

@@ -2,11 +2,11 @@
 //!
 //! A flag wins over its variable, the variable over the default; an empty variable counts as unset.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write};
 
 use super::problem::{Problem, did_you_mean, shown_name, shown_path, shown_value};
+use crate::sorted::SortedMap;
 
 /// One setting of the process.
 #[derive(Debug)]
@@ -46,10 +46,16 @@ settings! {
         "Address to listen on, such as `127.0.0.1:9001`, `[::1]:9001` or `:9001`; several with commas, or the flag more than once.";
     METRICS_PORT: Some("web.port"), "METRICS_PORT", None, "9001",
         "Port to listen on at all addresses, unless --web.listen-address says otherwise; 0 takes any free port.";
+    ENABLE_RELOAD: Some("web.enable-reload"), "WEB_ENABLE_RELOAD", Some("true"), "true",
+        "Let POST /-/reload read the configuration again, as SIGHUP does in any case.";
     POLL_INTERVAL: Some("poll.interval"), "CHECK_INTERVAL_MINUTES", None, "20",
         "Time between two polls of a service, start to start: minutes (fractions allowed) or a duration such as 90s; at least 1s.";
     POLL_CONCURRENCY: Some("poll.concurrency"), "POLL_CONCURRENCY", None, "32",
         "Requests to upstreams under way at once, over all services.";
+    SHARD: Some("shard"), "SHARD", None, "auto with --total-shards",
+        "Which part of the services to run, counted from 0; auto takes the number at the end of the host name, as a StatefulSet gives it.";
+    TOTAL_SHARDS: Some("total-shards"), "TOTAL_SHARDS", None, "1",
+        "How many exporters divide the services among them; each has the same configuration and its own --shard.";
     RUN_MODE: Some("once"), "RUN_MODE", Some("once"), "daemon",
         "daemon, or once: poll every service once, write the text file, exit.";
     TEXTFILE_PATH: Some("textfile.path"), "METRICS_TEXTFILE_PATH", None, "metrics/statuspage.prom",
@@ -100,8 +106,8 @@ pub enum Ask {
 /// The values as given, before they are understood.
 #[derive(Default)]
 pub struct Given {
-    flags: BTreeMap<&'static str, String>,
-    variables: BTreeMap<String, String>,
+    flags: SortedMap<&'static str, String>,
+    variables: SortedMap<String, String>,
 }
 
 /// A given value and the name under which it was given. `Debug` shows the name alone: it may be a secret.
@@ -137,8 +143,8 @@ impl Value<'_> {
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Given")
-            .field("flags", &self.flags.keys())
-            .field("variables", &self.variables.keys())
+            .field("flags", &self.flags.keys().collect::<Vec<_>>())
+            .field("variables", &self.variables.keys().collect::<Vec<_>>())
             .finish()
     }
 }
@@ -273,6 +279,16 @@ impl Given {
         self.variables.get(name).map(String::as_str)
     }
 
+    /// A path, where it begins with `${CREDENTIALS_DIRECTORY}/` in the folder of the credentials that systemd gives.
+    pub fn path(&self, text: &str) -> String {
+        let name = text.strip_prefix("${CREDENTIALS_DIRECTORY}/");
+        match (name, self.variable("CREDENTIALS_DIRECTORY")) {
+            (Some(name), Some(folder)) => [folder, name].join("/"),
+            // Without the variable the path is shown as it is in the error that follows.
+            _ => text.to_owned(),
+        }
+    }
+
     /// Every variable that is not empty, for programs whose variables have names of a pattern.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables
@@ -403,6 +419,28 @@ mod tests {
             shown.contains("API_KEY") && !shown.contains("hunter2"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_path_may_begin_with_the_folder_of_the_credentials() {
+        let (_, given, _) = read(
+            &[],
+            &[("CREDENTIALS_DIRECTORY", "/run/credentials/x.service")],
+        );
+        assert_eq!(
+            given.path("${CREDENTIALS_DIRECTORY}/key"),
+            "/run/credentials/x.service/key"
+        );
+        for other in [
+            "/etc/key",
+            "$CREDENTIALS_DIRECTORY/key",
+            "/${CREDENTIALS_DIRECTORY}/key",
+        ] {
+            assert_eq!(given.path(other), other);
+        }
+        let (_, without, _) = read(&[], &[]);
+        let path = "${CREDENTIALS_DIRECTORY}/key";
+        assert_eq!(without.path(path), path);
     }
 
     #[test]

@@ -74,6 +74,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// A reload has ended the service while it was being polled. Nobody is told of it.
+    pub fn gone() -> Failure {
+        Failure::Internal("a reload has removed or changed the service".to_owned())
+    }
+
     /// The word of this failure in the log and as a label, one of [`KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {

@@ -15,6 +15,14 @@ impl std::fmt::Debug for Roots {
 }
 
 impl Roots {
+    /// Whether both hold the same certificates.
+    pub fn is_like(&self, other: &Roots) -> bool {
+        let ders = |roots: &Roots| -> Vec<Vec<u8>> {
+            roots.0.iter().map(|one| one.der().to_owned()).collect()
+        };
+        ders(self) == ders(other)
+    }
+
     /// Reads the certificates of a PEM text; other items are passed over.
     ///
     /// # Errors

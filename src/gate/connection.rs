@@ -28,6 +28,8 @@ enum Phase {
     Reading,
     /// Its request is on the way to the main loop or waits for its turn.
     Waiting,
+    /// The main loop has said that the answer comes later.
+    Held,
     Writing(Outgoing),
     /// Refused or finished; whatever it still sends is thrown away, this many bytes at most.
     Lingering {
@@ -107,7 +109,7 @@ impl Connection {
     pub(super) fn interest(&self) -> PollFlags {
         match self.phase {
             Phase::Reading | Phase::Lingering { .. } => PollFlags::IN,
-            Phase::Waiting => PollFlags::empty(),
+            Phase::Waiting | Phase::Held => PollFlags::empty(),
             Phase::Writing(_) => PollFlags::OUT,
         }
     }
@@ -129,7 +131,7 @@ impl Connection {
             Phase::Writing(_) if now.saturating_duration_since(self.since) >= READER_STALL => {
                 Some(Standing::Stalled)
             }
-            Phase::Writing(_) | Phase::Waiting => None,
+            Phase::Writing(_) | Phase::Waiting | Phase::Held => None,
         }
     }
 
@@ -139,7 +141,8 @@ impl Connection {
             Phase::Reading => self.receive(scratch, now, rules),
             Phase::Writing(_) => self.write(now, rules),
             Phase::Lingering { .. } => self.linger(scratch),
-            Phase::Waiting => Step::Close, // Nothing is asked of it: poll only reports that the client is gone.
+            // Nothing is asked of it: poll only reports that the client is gone.
+            Phase::Waiting | Phase::Held => Step::Close,
         }
     }
 
@@ -234,6 +237,19 @@ impl Connection {
         }
     }
 
+    /// The answer comes later, or not in time.
+    pub(super) fn hold(&mut self, now: Instant, rules: &Rules) {
+        self.enter(Phase::Held, now, Some(rules.limits.hold_time));
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting)
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held)
+    }
+
     /// Begins to send an answer: the head as tiny_http wrote it, completed with what only the gate knows.
     pub(super) fn respond(
         &mut self,
@@ -302,6 +318,7 @@ impl Connection {
         match self.phase {
             // Who never said a word, or rests, needs no explanation.
             Phase::Reading if !self.reader.is_empty() => self.refuse(Refusal::Timeout, now, rules),
+            Phase::Held => self.refuse(Refusal::Late, now, rules),
             _ => Step::Close,
         }
     }

@@ -7,10 +7,13 @@
 use std::collections::VecDeque;
 use std::io::{self, Empty};
 use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
 
 use super::connection::Rules;
 use super::counters::Counters;
@@ -73,12 +76,26 @@ pub struct Request {
     handover: Arc<Handover>,
 }
 
-/// Bodies on the way from the main loop to the keeper, each with the serial of its request.
-#[derive(Default)]
-pub(super) struct Handover {
-    /// Oldest first. Bounded by the requests in flight.
-    bodies: Mutex<VecDeque<(u64, Body)>>,
+/// A request whose answer comes later, from any thread; requests behind it are answered meanwhile. The client gets 504
+/// when `hold_time` is over. Dropped without an answer, it is answered with 500.
+pub struct Held {
+    serial: u64,
+    handover: Arc<Handover>,
+    is_answered: bool,
 }
+
+/// What comes from the main loop to the keeper, each with the serial of its request.
+pub(super) struct Handover {
+    /// Guards the bodies, none for an answer that comes later; oldest first. Bounded by the requests in flight.
+    bodies: Mutex<VecDeque<(u64, Option<Body>)>>,
+    /// Guards the answers to requests that were held. Bounded by the connections.
+    late: Mutex<Vec<LateAnswer>>,
+    /// Wakes the keeper for one of these.
+    bell: OwnedFd,
+}
+
+/// The serial of the request, the status and the text.
+pub(super) type LateAnswer = (u64, u16, String);
 
 impl Door {
     /// Opens the gate on these listeners, which are bound, and starts its thread.
@@ -100,7 +117,7 @@ impl Door {
             tiny_http::Server::from_listener(private_listener, None).map_err(io::Error::other)?;
         // Leaked because dropping a server whose socket has no path panics (tiny_http 0.12, `Server::drop`).
         let server: &'static tiny_http::Server = Box::leak(Box::new(server));
-        let handover = Arc::new(Handover::default());
+        let handover = Arc::new(Handover::new()?);
         let counters = Arc::new(Counters::default());
         let rules = Rules { limits, policy };
         let keeper = Keeper::new(
@@ -210,16 +227,27 @@ impl Request {
 
     /// Hands the answer over; never waits for the client.
     pub fn answer(mut self, answer: Answer) {
-        self.send(answer);
+        self.send(answer.status, answer.headers, Some(answer.body));
     }
 
-    fn send(&mut self, answer: Answer) {
+    /// Lets the answer come later.
+    pub fn hold(mut self) -> Held {
+        // The keeper never shows this one.
+        self.send(200, Vec::new(), None);
+        Held {
+            serial: self.serial,
+            handover: Arc::clone(&self.handover),
+            is_answered: false,
+        }
+    }
+
+    fn send(&mut self, status: u16, headers: Vec<(&'static str, String)>, body: Option<Body>) {
         let Some(inner) = self.inner.take() else {
             return;
         };
         // The body first: the keeper looks for it as soon as it sees the head.
-        self.handover.put(self.serial, answer.body);
-        if let Err(error) = inner.respond(head_only(answer.status, answer.headers)) {
+        self.handover.put(self.serial, body);
+        if let Err(error) = inner.respond(head_only(status, headers)) {
             log::error!(
                 "cannot answer error={error}; tiny_http has lost its connection to the gate"
             );
@@ -229,11 +257,26 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.send(Answer {
-            status: 500,
-            headers: Vec::new(),
-            body: Body::default(),
-        });
+        self.send(500, Vec::new(), Some(Body::default()));
+    }
+}
+
+impl Held {
+    /// Answers with a text.
+    pub fn answer(mut self, status: u16, text: String) {
+        self.send(status, text);
+    }
+
+    fn send(&mut self, status: u16, text: String) {
+        if !std::mem::replace(&mut self.is_answered, true) {
+            self.handover.put_late((self.serial, status, text));
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.send(500, "It broke off; the log says why.\n".to_owned());
     }
 }
 
@@ -273,29 +316,61 @@ fn header_of<'a>(request: &'a tiny_http::Request, name: &'static str) -> Option<
 }
 
 impl Handover {
-    fn put(&self, serial: u64, body: Body) {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            bodies: Mutex::default(),
+            late: Mutex::default(),
+            bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+        })
+    }
+
+    fn put(&self, serial: u64, body: Option<Body>) {
         self.bodies().push_back((serial, body));
     }
 
-    /// The body for this request; empty if tiny_http answered by itself.
-    pub(super) fn take(&self, serial: u64) -> Vec<Arc<[u8]>> {
+    fn put_late(&self, answer: LateAnswer) {
+        self.late().push(answer);
+        // It fails only when it has rung very often and was not heard yet.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// Every late answer; the bell is quiet again.
+    pub(super) fn take_late(&self) -> Vec<LateAnswer> {
+        // Nothing to read is what is wanted.
+        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        std::mem::take(&mut *self.late())
+    }
+
+    /// Keeps one whose request the keeper does not know to be held yet: that comes by the line.
+    pub(super) fn put_back(&self, answer: LateAnswer) {
+        self.late().push(answer);
+    }
+
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    fn late(&self) -> MutexGuard<'_, Vec<LateAnswer>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body for this request, empty if tiny_http answered by itself; none if the answer comes later.
+    pub(super) fn take(&self, serial: u64) -> Option<Vec<Arc<[u8]>>> {
         let mut bodies = self.bodies();
         while bodies.front().is_some_and(|(other, _)| *other < serial) {
             bodies.pop_front();
         }
         let is_there = bodies.front().is_some_and(|(other, _)| *other == serial);
         if is_there {
-            bodies
-                .pop_front()
-                .map(|(_, body)| body.segments)
-                .unwrap_or_default()
+            let body = bodies.pop_front().and_then(|(_, body)| body)?;
+            Some(body.segments)
         } else {
-            Vec::new()
+            Some(Vec::new())
         }
     }
 
     /// A panic while the lock is held leaves the queue as it was before or after one push or pop: both are good.
-    fn bodies(&self) -> MutexGuard<'_, VecDeque<(u64, Body)>> {
+    fn bodies(&self) -> MutexGuard<'_, VecDeque<(u64, Option<Body>)>> {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

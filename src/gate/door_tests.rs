@@ -27,6 +27,8 @@ struct Gate {
     stopper: Stopper,
     counters: Arc<Counters>,
     failed: mpsc::Receiver<()>,
+    /// Requests for `/held`.
+    held: mpsc::Receiver<Held>,
 }
 
 impl Gate {
@@ -37,6 +39,7 @@ impl Gate {
     fn open_on(listeners: Vec<TcpListener>, limits: Limits) -> Self {
         let address = listeners[0].local_addr().unwrap();
         let (sender, failed) = mpsc::channel();
+        let (holding, held) = mpsc::channel();
         let door = Door::open(listeners, POLICY, limits, move || sender.send(()).unwrap()).unwrap();
         let (stopper, counters) = (door.stopper(), door.counters());
         thread::spawn(move || {
@@ -46,6 +49,10 @@ impl Gate {
                     "/huge" => Body::from(Arc::clone(&huge)),
                     "/stall" => return thread::sleep(Duration::from_secs(60)),
                     "/forgotten" => continue,
+                    "/held" => {
+                        let _ = holding.send(request.hold());
+                        continue;
+                    }
                     _ => Body::from(vec![
                         Arc::from(request.target().as_bytes()),
                         Arc::from(request.header("Accept").unwrap_or(" -").as_bytes()),
@@ -70,6 +77,7 @@ impl Gate {
             stopper,
             counters,
             failed,
+            held,
         }
     }
 
@@ -286,10 +294,72 @@ fn stopping_wakes_the_main_loop_at_once() {
 
 #[test]
 fn a_body_is_never_given_to_another_request() {
-    let handover = Handover::default();
-    handover.put(1, Body::from("one"));
-    handover.put(3, Body::from("three"));
-    assert!(handover.take(2).is_empty(), "tiny_http answered by itself");
-    assert_eq!(handover.take(3).concat(), b"three");
-    assert!(handover.take(4).is_empty());
+    let handover = Handover::new().unwrap();
+    handover.put(1, Some(Body::from("one")));
+    handover.put(3, Some(Body::from("three")));
+    let bytes = |serial| Some(handover.take(serial)?.concat());
+    assert_eq!(bytes(2), Some(vec![]), "tiny_http answered by itself");
+    assert_eq!(bytes(3), Some(b"three".to_vec()));
+    assert_eq!(bytes(4), Some(vec![]));
+}
+
+#[test]
+fn a_held_request_keeps_nobody_waiting_and_is_answered_when_its_answer_comes() {
+    // Given: two held requests, one of them over a connection that is kept.
+    let gate = Gate::open(Limits::default());
+    let (mut kept, mut other) = (gate.connect(), gate.connect());
+    kept.write_all(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let first = gate.held.recv_timeout(PATIENCE).unwrap();
+    other
+        .write_all(b"GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let second = gate.held.recv_timeout(PATIENCE).unwrap();
+
+    // When: another request comes, then the answers in the other order.
+    let answer = gate.exchange("GET /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!(body_of(&answer), "/page -");
+    second.answer(500, "no\n".to_owned());
+    first.answer(200, "yes\n".to_owned());
+
+    // Then
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\nDate: "));
+    assert_eq!(body_of(&answer), "no\n");
+    kept.write_all(b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answers = String::new();
+    kept.read_to_string(&mut answers).unwrap();
+    assert!(answers.starts_with("HTTP/1.1 200 OK\r\n"), "{answers}");
+    assert!(answers.contains("\r\nContent-Length: 4\r\n\r\nyes\nHTTP/1.1 200 OK\r\n"));
+    assert!(answers.ends_with("/next -"), "{answers}");
+}
+
+#[test]
+fn a_request_that_is_held_for_too_long_gets_504_and_its_answer_goes_nowhere() {
+    let hold_time = Duration::from_millis(100);
+    let gate = Gate::open(Limits {
+        hold_time,
+        ..Limits::default()
+    });
+    let answer = gate.exchange("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"));
+    let held = gate.held.recv_timeout(PATIENCE).unwrap();
+    held.answer(200, "too late".to_owned());
+    let answer = gate.exchange("GET /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!(body_of(&answer), "/page -");
+}
+
+#[test]
+fn a_held_request_that_is_dropped_is_answered_with_500() {
+    let gate = Gate::open(Limits::default());
+    let mut client = gate.connect();
+    client
+        .write_all(b"GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    drop(gate.held.recv_timeout(PATIENCE).unwrap());
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
 }

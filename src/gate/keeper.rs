@@ -21,7 +21,7 @@ use rustix::net::{listen, sockopt};
 use super::connection::{Connection, Rules, Standing, Step};
 use super::counters::{Counters, count};
 use super::door::Handover;
-use super::line::{Line, Ticket};
+use super::line::{AnswerHead, Line, Ticket};
 use super::table::Table;
 use super::watch::Watch;
 
@@ -64,6 +64,7 @@ pub(super) struct Keeper {
 #[derive(Default)]
 struct Ready {
     line: bool,
+    bell: bool,
     listeners: Vec<usize>,
     slots: Vec<usize>,
 }
@@ -73,6 +74,7 @@ impl Ready {
     fn sort(fds: &[PollFd<'_>], listeners: usize, slots: &[usize]) -> Self {
         let mut has_event = fds.iter().map(|fd| !fd.revents().is_empty());
         let line = has_event.next().unwrap_or(false);
+        let bell = has_event.next().unwrap_or(false);
         let listeners = (0..listeners)
             .filter(|_| has_event.next().unwrap_or(false))
             .collect();
@@ -84,6 +86,7 @@ impl Ready {
             .collect();
         Self {
             line,
+            bell,
             listeners,
             slots,
         }
@@ -150,11 +153,15 @@ impl Keeper {
     /// Waits for something to happen and does it.
     fn turn(&mut self) -> io::Result<()> {
         let ready = self.wait();
+        count(&self.counters.turns);
         self.now = Instant::now();
         if ready.line {
             self.line.flush()?;
             self.line.receive(&mut self.scratch)?;
             self.deliver()?;
+        }
+        if ready.line || ready.bell {
+            self.deliver_late();
         }
         self.serve(&ready.slots);
         for index in ready.listeners {
@@ -180,8 +187,10 @@ impl Keeper {
             .chain(self.accept_again)
             .min();
         let mut slots = Vec::with_capacity(self.table.len());
-        let mut fds = Vec::with_capacity(1 + self.listeners.len() + self.table.len());
+        let mut fds = Vec::with_capacity(2 + self.listeners.len() + self.table.len());
         fds.push(PollFd::new(&self.line, self.line.interest()));
+        let bell = self.handover.bell();
+        fds.push(PollFd::new(&bell, PollFlags::IN));
         fds.extend(
             listeners
                 .iter()
@@ -193,6 +202,10 @@ impl Keeper {
             nearest = nearest.into_iter().chain(connection.deadline()).min();
         }
         let timeout = nearest.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout
+            .into_iter()
+            .chain(self.rules.limits.longest_sleep)
+            .min();
         let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) => Ready::sort(&fds, listeners.len(), &slots),
@@ -242,7 +255,7 @@ impl Keeper {
             Step::Forward(canonical) => self.enqueue(slot, canonical),
             Step::Refused(status) => {
                 count(&self.counters.refused);
-                log::debug!("request refused status={status}");
+                crate::logging::debug!(status = status; "request refused");
             }
             Step::Close => self.close(slot),
         }
@@ -292,6 +305,10 @@ impl Keeper {
             let Some(connection) = self.table.get_mut(ticket.slot) else {
                 continue;
             };
+            let Some(body) = body else {
+                connection.hold(self.now, &self.rules);
+                continue;
+            };
             let step = connection.respond(head, body, self.now, &self.rules);
             if connection.outgoing().is_some() {
                 newest = Some(ticket.slot);
@@ -302,6 +319,26 @@ impl Keeper {
             self.keep_budget(slot);
         }
         Ok(())
+    }
+
+    /// Gives the answers that were promised for later, except to whoever is gone or has waited too long.
+    fn deliver_late(&mut self) {
+        for answer in self.handover.take_late() {
+            let Some(slot) = self.table.slot_of(answer.0) else {
+                continue;
+            };
+            let Some(connection) = self.table.get_mut(slot) else {
+                continue;
+            };
+            if connection.is_waiting() {
+                self.handover.put_back(answer);
+            } else if connection.is_held() {
+                let (_, status, text) = answer;
+                let (head, body) = (AnswerHead::of_text(status), Arc::from(text.into_bytes()));
+                let step = connection.respond(head, vec![body], self.now, &self.rules);
+                self.follow(slot, step);
+            }
+        }
     }
 
     /// Drops the slowest readers while all of them together keep too much in memory.

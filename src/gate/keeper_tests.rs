@@ -16,7 +16,8 @@ fn keeper(limits: Limits) -> Keeper {
         limits,
         policy: Policy::default(),
     };
-    Keeper::new(vec![listener], line, rules, Arc::default(), Arc::default()).unwrap()
+    let handover = Arc::new(Handover::new().unwrap());
+    Keeper::new(vec![listener], line, rules, handover, Arc::default()).unwrap()
 }
 
 fn connect(keeper: &Keeper) -> TcpStream {

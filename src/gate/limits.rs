@@ -29,6 +29,9 @@ const RESPONSE_TIME: Duration = Duration::from_secs(15);
 /// Time without progress of the main loop after which the process ends, so that a supervisor starts it again.
 const STALL_TIME: Duration = Duration::from_secs(10);
 
+/// Time for which a request may be held until its answer is known. Prometheus and people give up after 10 s or so.
+const HOLD_TIME: Duration = Duration::from_secs(10);
+
 /// Time and bytes spent on reading what a refused client still sends. Closing while its bytes are unread would make
 /// the kernel send a reset, and the reset would destroy the answer before the client has read it.
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -66,6 +69,8 @@ pub struct Limits {
     pub response_time: Duration,
     /// Patience with the main loop.
     pub stall_time: Duration,
+    /// Time for an answer that comes later.
+    pub hold_time: Duration,
     /// Time for a refused client to read why.
     pub linger_time: Duration,
     /// Bytes of a refused client that are read and thrown away.
@@ -78,6 +83,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// Connections that the kernel completes ahead of us.
     pub backlog: i32,
+    /// Longest sleep of the gate's thread, where somebody watches that it lives; none where nobody does.
+    pub longest_sleep: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -89,12 +96,14 @@ impl Default for Limits {
             idle_time: IDLE_TIME,
             response_time: RESPONSE_TIME,
             stall_time: STALL_TIME,
+            hold_time: HOLD_TIME,
             linger_time: LINGER_TIME,
             linger_bytes: LINGER_BYTES,
             pending_bytes: PENDING_BYTES,
             send_buffer_bytes: SEND_BUFFER_BYTES,
             in_flight: IN_FLIGHT,
             backlog: BACKLOG,
+            longest_sleep: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rustix::event::PollFlags;
 
@@ -189,6 +189,19 @@ impl AnswerHead {
             lines,
             may_have_body,
         })
+    }
+
+    /// That of a text which tiny_http has not seen.
+    pub(super) fn of_text(status: u16) -> Self {
+        let phrase = tiny_http::StatusCode(status).default_reason_phrase();
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        let lines = format!(
+            "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        );
+        Self {
+            lines: lines.into_bytes(),
+            may_have_body: true,
+        }
     }
 
     /// The head for the client. `length`: of the body, `None` if there is none.

@@ -21,6 +21,9 @@
 //!                 └<─────────────────────── handover: the body's shared bytes <─────────────┘
 //! ```
 //!
+//! A request whose answer takes a while is held: the main loop says so at once, the answer follows through the handover,
+//! and others are answered meanwhile.
+//!
 //! | file | what |
 //! |---|---|
 //! | `limits` | every bound, with its unit and its reason |
@@ -52,6 +55,6 @@ mod table;
 mod watch;
 
 pub use counters::Counters;
-pub use door::{Answer, Body, Door, Next, Request, Stopper};
+pub use door::{Answer, Body, Door, Held, Next, Request, Stopper};
 pub use limits::Limits;
 pub use policy::{Method, Policy, Rule};

@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     Version,
     /// No room for one more connection.
     Full,
+    /// Its answer is held for too long.
+    Late,
 }
 
 impl Refusal {
@@ -33,6 +35,7 @@ impl Refusal {
             Self::Body => 413,
             Self::HeadTooLarge => 431,
             Self::Full => 503,
+            Self::Late => 504,
             Self::Version => 505,
         }
     }
@@ -45,6 +48,7 @@ impl Refusal {
             Self::Body => "Content Too Large",
             Self::HeadTooLarge => "Request Header Fields Too Large",
             Self::Full => "Service Unavailable",
+            Self::Late => "Gateway Timeout",
             Self::Version => "HTTP Version Not Supported",
         }
     }
@@ -57,6 +61,7 @@ impl Refusal {
             Self::Body => "Requests must not have a body.",
             Self::HeadTooLarge => "The request line and headers are too long.",
             Self::Full => "Too many connections; try again in a moment.",
+            Self::Late => "It is still running, and goes on.",
             Self::Version => "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
         }
     }

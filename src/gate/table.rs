@@ -70,6 +70,13 @@ impl Table {
         matches!(self.slots.get(ticket.slot), Some(Some(slot)) if slot.serial == ticket.serial)
     }
 
+    /// The slot of whoever asked, if it is still there.
+    pub(super) fn slot_of(&self, serial: u64) -> Option<usize> {
+        let is_owner =
+            |slot: &Option<Slot>| slot.as_ref().is_some_and(|slot| slot.serial == serial);
+        self.slots.iter().position(is_owner)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Connection)> {
         self.slots
             .iter()

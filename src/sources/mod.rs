@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::settings::Given;
 use crate::config::{Field, Fields, Listen, Problem};
 use crate::fetch::{Failure, Roots, Upstream};
+use crate::lease::Lease;
 use crate::model::{Families, FamilyMeta, StaticLabels};
 use crate::notify::Notifier;
 
@@ -53,7 +54,7 @@ pub struct SourceKind {
 }
 
 /// Settings of the process that a service may override.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Defaults {
     /// Time between two polls.
     pub interval: Duration,
@@ -124,6 +125,8 @@ pub struct Parts {
     pub cache: Arc<Cache>,
     /// Where it announces what a person wants to be told.
     pub notifier: Notifier,
+    /// Its right to write there.
+    pub lease: Lease,
 }
 
 /// One poll, as its source sees it.

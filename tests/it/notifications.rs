@@ -48,6 +48,11 @@ fn an_incident_is_announced_once_and_its_end_once_across_restarts() {
                     *Started:* 2026-11-20T08:00:00Z\n*Affected:* API\n*Link:* https://stspg.io/x1";
     assert_eq!(opened, expected);
     let mut seen = exporter.log() + &exporter.page().0 + &exporter.get("/").text();
+    // The post goes out before the state is written; what was first seen counts once it is.
+    wait_until("the state on disk", || {
+        let state = std::fs::read_to_string(setup.folder.path("cache/example.state"));
+        state.is_ok_and(|text| text.contains("i1")).then_some(())
+    });
     exporter.kill();
 
     upstream.set(

@@ -30,12 +30,13 @@ pub fn assert_golden(name: &str, found: &str) {
 
 /// The page with everything masked that is different in every run, and without the process's own families.
 pub fn masked(page: &Page) -> String {
-    const MOMENTS: [&str; 6] = [
+    const MOMENTS: [&str; 7] = [
         "statuspage_application_timestamp",
         "statuspage_component_timestamp",
         "statuspage_response_time_seconds",
         "saas_exporter_poll_duration_seconds",
         "saas_exporter_last_success_timestamp_seconds",
+        "saas_exporter_config_last_reload_success_timestamp_seconds",
         "saas_exporter_build_info",
     ];
     let mut masked = String::new();

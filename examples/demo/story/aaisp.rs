@@ -1,10 +1,11 @@
 //! A login with two lines and a telephone number: a quota that fills, and runs over just before the cycle ends, a sync
-//! rate that drops for a while, and calls. One cycle is one month of quota.
+//! rate that drops for a while, quotas that cannot be read, and calls. One cycle is one month of quota.
 
 use serde_json::{Value, json};
 
 use super::{Chapter, Moment};
 use crate::aaisp_upstream::{Chaos, LOGIN, PASSWORD, number, rate_card};
+use crate::upstream;
 
 pub(super) const FULL_LINE: &str = "60001";
 pub(super) const SLOW_LINE: &str = "60002";
@@ -13,7 +14,10 @@ const NEARLY_FULL: Chapter =
     Chapter::new("AAISP: less than a tenth of a quota is left", 520.0, 600.0);
 const SLOW_SYNC: Chapter = Chapter::new("AAISP: a line syncs at a third of its rate", 240.0, 420.0);
 
-pub(super) const CHAPTERS: [Chapter; 2] = [NEARLY_FULL, SLOW_SYNC];
+/// Longer than the interval of quotas at speed 10.
+const NO_QUOTAS: Chapter = Chapter::new("AAISP: quotas are answered with HTTP 500", 110.0, 235.0);
+
+pub(super) const CHAPTERS: [Chapter; 3] = [NEARLY_FULL, SLOW_SYNC, NO_QUOTAS];
 
 const QUOTA_BYTES: f64 = 1e12;
 /// Shares of the quota that are used at the start and at the end of a cycle, by line.
@@ -22,6 +26,8 @@ const USED: [(&str, f64, f64); 2] = [(FULL_LINE, 0.02, 1.04), (SLOW_LINE, 0.05, 
 const SYNC_BPS: [u64; 2] = [74_425_000, 24_800_000];
 /// Calls in a cycle: those that come in, and those that go out.
 const CALLS: [f64; 2] = [120.0, 70.0];
+/// Calls that a cycle begins with, since a count of 0 is not shown.
+const FIRST_CALLS: u32 = 5;
 
 /// The shortest intervals that the source allows.
 pub(super) fn service(chaos: &Chaos) -> Value {
@@ -52,10 +58,15 @@ pub(super) fn tell(chaos: &Chaos, moment: &Moment) {
         account.numbers = [("02000000001".to_owned(), telephone(moment))].into();
         account.rate_card = rate_card();
     });
+    chaos.without_rules();
+    if moment.is_in(NO_QUOTAS) {
+        chaos.rule("broadband/quota", None, upstream::status(500, &[]));
+    }
 }
 
 fn telephone(moment: &Moment) -> Value {
-    let [inbound, outbound] = CALLS.map(|most| (most * moment.passed_of_cycle()) as u32);
+    let [inbound, outbound] =
+        CALLS.map(|most| FIRST_CALLS + (most * moment.passed_of_cycle()) as u32);
     let mut number = number();
     number["active_calls"] = ((moment.at_s as u32 / 20) % 3).to_string().into();
     number["call_stats"] = json!({

@@ -1,5 +1,5 @@
-//! Five status pages: incidents that open, are reworded and close, a maintenance, a page that fails, one that changes
-//! its product. The fifth has an outage for a moment and is well otherwise.
+//! Five status pages: incidents that open, are reworded and close, a maintenance, a page that fails, one that says a word
+//! that is new and later changes its product. The fifth has an outage for a moment and is well otherwise.
 
 use serde_json::{Value, json};
 
@@ -14,12 +14,19 @@ const SLOW_BUILDS_WATCHED_S: f64 = 160.0;
 const NEW_DISKS: Chapter = Chapter::new("Postbox: new disks, announced and put in", 60.0, 360.0);
 const NEW_DISKS_BEGIN_S: f64 = 240.0;
 const NEW_DISKS_VERIFIED_S: f64 = 330.0;
+const NEW_WORD: Chapter = Chapter::new("Signpost: a component is \"hibernating\"", 120.0, 180.0);
 const PAGE_FAILS: Chapter = Chapter::new("Ledger: the page answers HTTP 503", 270.0, 350.0);
 const NO_LOGINS: Chapter = Chapter::new("Atlas: nobody can log in", 400.0, 460.0);
 const OTHER_PRODUCT: Chapter = Chapter::new("Signpost: the page is another product", 420.0, 510.0);
 
-pub(super) const CHAPTERS: [Chapter; 5] =
-    [SLOW_BUILDS, NEW_DISKS, PAGE_FAILS, NO_LOGINS, OTHER_PRODUCT];
+pub(super) const CHAPTERS: [Chapter; 6] = [
+    SLOW_BUILDS,
+    NEW_DISKS,
+    NEW_WORD,
+    PAGE_FAILS,
+    NO_LOGINS,
+    OTHER_PRODUCT,
+];
 
 /// Keys and names.
 const PAGES: [(&str, &str); 5] = [
@@ -53,14 +60,14 @@ pub(super) fn tell(upstream: &Upstream, moment: &Moment) {
         "ledger",
         match moment.is_in(PAGE_FAILS) {
             true => upstream::status(503, &[]),
-            false => upstream::json(ledger().to_string()),
+            false => upstream::json(ledger(moment).to_string()),
         },
     );
     say(
         "signpost",
         upstream::json(match moment.is_in(OTHER_PRODUCT) {
             true => of_another_product().to_string(),
-            false => signpost().to_string(),
+            false => signpost(moment).to_string(),
         }),
     );
 }
@@ -106,7 +113,7 @@ fn forge(moment: &Moment) -> Value {
         )
     };
     let incidents = is_slow.then(incident);
-    page("Forge", &components, incidents, None)
+    page("Forge", moment, &components, incidents, None)
 }
 
 fn postbox(moment: &Moment) -> Value {
@@ -133,7 +140,13 @@ fn postbox(moment: &Moment) -> Value {
             "components": [{"id": "delivery", "name": "Delivery"}]
         })
     };
-    page("Postbox", &components, None, is_announced.then(maintenance))
+    page(
+        "Postbox",
+        moment,
+        &components,
+        None,
+        is_announced.then(maintenance),
+    )
 }
 
 fn atlas(moment: &Moment) -> Value {
@@ -146,19 +159,24 @@ fn atlas(moment: &Moment) -> Value {
     let components = [("login", "Login", login), ("maps", "Maps", "operational")];
     let words = ["Nobody can log in", "investigating", "critical"];
     let incident = || incident(moment, NO_LOGINS, words, NO_LOGINS.from_s, "Login");
-    page("Atlas", &components, is_out.then(incident), None)
+    page("Atlas", moment, &components, is_out.then(incident), None)
 }
 
-fn ledger() -> Value {
+fn ledger(moment: &Moment) -> Value {
     let components = [
         ("payments", "Payments", "operational"),
         ("invoices", "Invoices", "operational"),
     ];
-    page("Ledger", &components, None, None)
+    page("Ledger", moment, &components, None, None)
 }
 
-fn signpost() -> Value {
-    page("Signpost", &[("dns", "DNS", "operational")], None, None)
+fn signpost(moment: &Moment) -> Value {
+    let dns = if moment.is_in(NEW_WORD) {
+        "hibernating"
+    } else {
+        "operational"
+    };
+    page("Signpost", moment, &[("dns", "DNS", dns)], None, None)
 }
 
 /// What another vendor's page answers under the same address.
@@ -192,6 +210,7 @@ fn id(kind: &str, moment: &Moment, chapter: Chapter) -> String {
 /// A page with the verdict that its incident or maintenance asks for.
 fn page(
     name: &str,
+    moment: &Moment,
     components: &[(&str, &str, &str)],
     incident: Option<Value>,
     maintenance: Option<Value>,
@@ -206,7 +225,8 @@ fn page(
         json!({"id": id, "name": name, "status": status, "group": false, "group_id": null})
     });
     json!({
-        "page": {"id": name, "name": name, "url": "https://status.example", "time_zone": "Etc/UTC"},
+        "page": {"id": name, "name": name, "url": "https://status.example", "time_zone": "Etc/UTC",
+                 "updated_at": moment.date(0.0)},
         "status": {"indicator": indicator, "description": "what a person would read"},
         "components": components.collect::<Vec<Value>>(),
         "incidents": Vec::from_iter(incident),

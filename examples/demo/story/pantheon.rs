@@ -1,13 +1,19 @@
 //! A Pantheon account: sites with the traffic of the last 28 days, of which today's grows, and one that comes and goes.
+//! The traffic of one site reads zero for a while, that of another cannot be read.
 
 use serde_json::{Value, json};
 
 use super::{Chapter, Moment};
 use crate::pantheon_upstream::{Pantheon, day, id, site};
+use crate::upstream;
 
 const CAMPAIGN: Chapter = Chapter::new("Pantheon: the site spring-campaign is there", 150.0, 450.0);
 
-pub(super) const CHAPTERS: [Chapter; 1] = [CAMPAIGN];
+const REBUILD: Chapter = Chapter::new("Pantheon: all of shop reads zero", 60.0, 150.0);
+const NOT_ALLOWED: Chapter =
+    Chapter::new("Pantheon: the traffic of handbook is refused", 230.0, 400.0);
+
+pub(super) const CHAPTERS: [Chapter; 3] = [CAMPAIGN, REBUILD, NOT_ALLOWED];
 
 /// Name, plan and visits of a usual day of each site; the last one is there only for its chapter.
 const SITES: [(&str, &str, u64); 4] = [
@@ -16,6 +22,8 @@ const SITES: [(&str, &str, u64); 4] = [
     ("handbook", "Basic", 620),
     ("spring-campaign", "Basic", 2_500),
 ];
+const SHOP_PLACE: u64 = 0;
+const HANDBOOK_PLACE: usize = 2;
 const CAMPAIGN_PLACE: usize = 3;
 const DAYS: i64 = 28;
 const DAY_S: i64 = 86_400;
@@ -39,6 +47,11 @@ pub(super) fn tell(pantheon: &Pantheon, moment: &Moment) {
     for (place, (_, _, usual)) in SITES.iter().enumerate() {
         pantheon.set_traffic(&id(place), traffic(moment, place as u64, *usual));
     }
+    pantheon.clear_switches();
+    if moment.is_in(NOT_ALLOWED) {
+        let traffic = format!("/sites/{}/environments", id(HANDBOOK_PLACE));
+        pantheon.switch(&traffic, upstream::status(403, &[]));
+    }
 }
 
 /// The last 28 days. The earlier ones never change; today goes from a tenth to the whole of its visits in a cycle.
@@ -51,6 +64,8 @@ fn traffic(moment: &Moment, place: u64, usual: u64) -> Vec<Value> {
             true => (visits as f64 * (0.1 + 0.9 * moment.passed_of_cycle())) as u64,
             false => visits,
         };
+        let is_lost = number == today && place == SHOP_PLACE && moment.is_in(REBUILD);
+        let visits = if is_lost { 0 } else { visits };
         let pages = visits * 17 / 5;
         let hits = pages * (55 + 10 * place) / 100;
         day(number * DAY_S, [visits, pages, hits, pages - hits])

@@ -180,6 +180,7 @@ impl Run {
             clock: Arc::clone(&clock),
             cache: Arc::clone(&cache),
             notifier: Notifier::start(None, Arc::clone(&fetcher), Arc::clone(&clock), cache),
+            lease: crate::lease::Lease::default(),
         };
         let settings = Settings {
             tokens: Tokens::Given(vec![Secret::literal("a-long-machine-token")]),

@@ -121,6 +121,7 @@ fn parts(clock: &Arc<FakeClock>) -> Parts {
         clock: as_clock.clone(),
         notifier: Notifier::start(None, fetcher, as_clock, Arc::clone(&cache)),
         cache,
+        lease: crate::lease::Lease::default(),
     }
 }
 

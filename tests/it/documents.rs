@@ -35,7 +35,9 @@ fn the_environment_file_of_the_unit_lists_every_setting() {
          # into a file in /etc/saas-exporter/credentials, readable for root alone: NAME there is\n\
          # ${CREDENTIALS_DIRECTORY}/secret_NAME here and in services.json.\n",
     );
-    for setting in SETTINGS {
+    // A flag that asks for something has no variable.
+    let settings = SETTINGS.iter().filter(|one| !one.variable.is_empty());
+    for setting in settings {
         let (variable, default) = (setting.variable, setting.default);
         let is_value = !default.contains([' ', '$']) && default != "none";
         let value = if is_value { default } else { "" };

@@ -28,6 +28,7 @@ pub mod config;
 pub mod exposition;
 pub mod fetch;
 pub mod gate;
+pub mod healthcheck;
 pub mod history;
 pub mod landing;
 pub mod lease;

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use saas_exporter::config::{Config, Mode, Request, is_journal};
-use saas_exporter::{allocator, logging, run};
+use saas_exporter::{allocator, healthcheck, logging, run};
 
 /// Exit status of a configuration that cannot be run.
 const BAD_CONFIGURATION: u8 = 2;
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let config = match Config::load(arguments, std::env::vars_os()) {
         Ok(Request::Run(config)) => config,
         Ok(Request::Print(text)) => return print(&text),
+        Ok(Request::Healthcheck(place)) => return healthcheck::run(place),
         Err(problems) => {
             let stream = std::env::var("JOURNAL_STREAM").ok();
             let priority = if is_journal(stream.as_deref()) {

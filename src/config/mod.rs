@@ -3,6 +3,7 @@
 //! [`Config::load`] either gives a configuration that can be run, or every mistake at once.
 
 mod fields;
+mod healthcheck;
 mod problem;
 mod schema;
 mod secret;
@@ -20,7 +21,7 @@ pub use supervision::{Supervision, is_journal};
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::fetch::{Proxies, Roots, Url};
@@ -31,6 +32,8 @@ use settings::{Ask, Given, Setting};
 
 /// Where services.json is looked for when none is given: here, and where the Python exporter's image had it.
 const USUAL_PLACES: [&str; 2] = ["./services.json", "/app/statuspage-exporter/services.json"];
+/// Where the Python exporter's image had its cache: our default while something is mounted there.
+const OLD_CACHE: &str = "/app/statuspage-exporter/cache";
 /// The list that runs when there is no services.json at all.
 const BUILT_IN: &str = include_str!("../../services.json.example");
 /// The name of that list in messages.
@@ -119,6 +122,8 @@ pub struct LogSettings {
 pub enum Request {
     /// Print this text and exit.
     Print(String),
+    /// Ask the exporter that listens there whether it is well, and exit; an error is a failed check too.
+    Healthcheck(Result<Listen, Problem>),
     /// Run this configuration.
     Run(Box<Config>),
 }
@@ -133,13 +138,16 @@ impl Config {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Request, Vec<Problem>> {
         let mut problems = Vec::new();
-        let (ask, given) = Given::read(arguments, variables, &mut problems);
+        let (ask, mut given) = Given::read(arguments, variables, &mut problems);
         match ask {
             Ask::Help => Ok(Request::Print(settings::help())),
             Ask::Version => Ok(Request::Print(format!(
                 "{}
 ",
                 crate::version_line()
+            ))),
+            Ask::Healthcheck => Ok(Request::Healthcheck(healthcheck::place(
+                &mut given, problems,
             ))),
             Ask::Run => {
                 let config = read(&given, problems)?;
@@ -481,11 +489,11 @@ impl Reader<'_> {
             .given
             .variable("CACHE_DIRECTORY")
             .and_then(|list| list.split(':').next());
-        self.value(
-            &settings::CACHE_DIR,
-            of_systemd.unwrap_or("./cache").into(),
-            |text| Ok(text.into()),
-        )
+        let usual = of_systemd.unwrap_or_else(|| match is_mounted(OLD_CACHE.as_ref()) {
+            true => OLD_CACHE,
+            false => "./cache",
+        });
+        self.value(&settings::CACHE_DIR, usual.into(), |text| Ok(text.into()))
     }
 
     fn slack_webhook(&mut self) -> Option<Secret> {
@@ -561,6 +569,19 @@ fn usual_listen(services: &[Service]) -> Option<Listen> {
         [alone] => alone.settings.usual().listen,
         _ => None,
     }
+}
+
+/// Whether a folder exists and is, or lies in, something that is mounted. That it exists is not enough: the image brings
+/// it, so that a fresh volume there belongs to the right user.
+fn is_mounted(folder: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo");
+    folder.is_dir() && mounts.is_ok_and(|mounts| has_mount(&mounts, folder))
+}
+
+/// `mounts` has a line for each mount, the fifth word of which is the place; see proc_pid_mountinfo(5).
+fn has_mount(mounts: &str, folder: &Path) -> bool {
+    let mut places = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    places.any(|place| place != "/" && folder.starts_with(place))
 }
 
 fn read_file(path: &str) -> std::io::Result<String> {
@@ -745,6 +766,28 @@ mod tests {
             found,
             ["SLACK_WEBHOOK_URL: the webhook (not shown) has no scheme"]
         );
+    }
+
+    fn check_mount(places: &[&str], expected: bool) {
+        let line =
+            |place: &&str| format!("36 35 98:0 /mnt1 {place} rw,noatime - ext3 /dev/root rw\n");
+        let mounts: String = places.iter().map(line).collect();
+        assert_eq!(
+            has_mount(&mounts, OLD_CACHE.as_ref()),
+            expected,
+            "{places:?}"
+        );
+    }
+
+    #[test]
+    fn the_old_cache_counts_as_mounted_when_it_or_a_folder_around_it_is() {
+        check_mount(&["/", "/app/statuspage-exporter/cache"], true);
+        check_mount(&["/", "/app/statuspage-exporter"], true);
+        check_mount(&["/", "/app"], true);
+        check_mount(&["/", "/proc"], false);
+        check_mount(&["/", "/app/statuspage-exporter/services.json"], false);
+        check_mount(&["/", "/app/statuspage-exporter/cac"], false);
+        check_mount(&[], false);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::sorted::SortedMap;
 pub struct Setting {
     /// The flag, without its dashes; none for what does not belong on a command line.
     pub flag: Option<&'static str>,
-    /// The environment variable.
+    /// The environment variable; empty for a flag that asks for something and sets nothing.
     pub variable: &'static str,
     /// What a flag without a value stands for; none if the flag needs a value.
     pub switch: Option<&'static str>,
@@ -40,6 +40,8 @@ settings! {
         "File that lists the services.";
     CONFIG_CHECK: Some("config.check"), "CONFIG_CHECK", Some("true"), "false",
         "Check the configuration, print what would run, and exit: 0 if it is good, 2 if not.";
+    HEALTHCHECK: Some("healthcheck"), "", Some("true"), "",
+        "Ask the exporter that runs in this container, or here with the same settings, for its health, and exit: 0 if it is well, 1 if not.";
     LISTEN_ADDRESS: Some("web.listen-address"), "WEB_LISTEN_ADDRESS", None, "port of METRICS_PORT on all addresses",
         "Address to listen on, such as `127.0.0.1:9001`, `[::1]:9001` or `:9001`; several with commas, or the flag more than once.";
     METRICS_PORT: Some("web.port"), "METRICS_PORT", None, "9001",
@@ -58,7 +60,7 @@ settings! {
         "Poll every service once, write the text file and exit; the words of the variable are daemon and once.";
     TEXTFILE_PATH: Some("textfile.path"), "METRICS_TEXTFILE_PATH", None, "metrics/statuspage.prom",
         "Text file that --once writes, for node_exporter's textfile collector.";
-    CACHE_DIR: Some("cache.dir"), "CACHE_DIR", None, "$CACHE_DIRECTORY (systemd), else ./cache",
+    CACHE_DIR: Some("cache.dir"), "CACHE_DIR", None, "$CACHE_DIRECTORY (systemd), else /app/statuspage-exporter/cache if something is mounted there, else ./cache",
         "Folder of the cache and history files.";
     CLEAR_CACHE: Some("cache.clear"), "CLEAR_CACHE", Some("true"), "false",
         "Delete every cache and history file on start-up, and take nothing over from the Python exporter.";
@@ -97,6 +99,8 @@ pub enum Ask {
     Help,
     /// Print the version.
     Version,
+    /// Ask the exporter that runs here whether it is well.
+    Healthcheck,
 }
 
 /// The values as given, before they are understood.
@@ -165,7 +169,12 @@ impl Given {
         (ask, given)
     }
 
-    fn read_flags(
+    /// Whether there is a flag that sets something.
+    pub(super) fn has_flags(&self) -> bool {
+        !self.flags.is_empty()
+    }
+
+    pub(super) fn read_flags(
         &mut self,
         arguments: impl IntoIterator<Item = OsString>,
         problems: &mut Vec<Problem>,
@@ -181,6 +190,10 @@ impl Given {
                 }
                 Ok(Some(lexopt::Arg::Long("version") | lexopt::Arg::Short('V'))) => {
                     ask = Ask::Version;
+                    continue;
+                }
+                Ok(Some(lexopt::Arg::Long("healthcheck"))) => {
+                    ask = Ask::Healthcheck;
                     continue;
                 }
                 Ok(Some(lexopt::Arg::Long(name))) => name.to_owned(),
@@ -300,15 +313,19 @@ pub fn help() -> String {
         } else {
             ""
         };
+        let gap = match flag.is_empty() || setting.variable.is_empty() {
+            true => "",
+            false => "  ",
+        };
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "\n  {flag}{value}{}{}\n      {}\n      Default: {}\n",
-            if flag.is_empty() { "" } else { "  " },
-            setting.variable,
-            setting.meaning,
-            setting.default
+            "\n  {flag}{value}{gap}{}\n      {}\n",
+            setting.variable, setting.meaning,
         );
+        if !setting.default.is_empty() {
+            let _ = writeln!(text, "      Default: {}", setting.default);
+        }
     }
     text.push_str("\n  --version, --help\n");
     text

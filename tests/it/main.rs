@@ -31,6 +31,7 @@ mod dashboards;
 mod demo;
 mod documents;
 mod gate;
+mod healthcheck;
 mod install;
 mod landing;
 mod lifecycle;

@@ -4,7 +4,6 @@
 //! whole. What a state means is the source's business; when it is worth writing too. The poller calls it, and
 //! [`crate::history`] keeps its files under the names given here.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::sorted::SortedSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ pub struct Cache {
     /// Whether files of the Python exporter are taken over.
     takes_over: bool,
     /// Guards the files whose last write failed.
-    failing: Mutex<BTreeSet<PathBuf>>,
+    failing: Mutex<SortedSet<PathBuf>>,
     /// Guards the number of writes under way.
     writes: Mutex<usize>,
     written: Condvar,

@@ -4,11 +4,11 @@
 //! whose samples are text already; a page puts the lines of one family of all services together.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::model::{FamilyMeta, Kind, MetricFamily, Stamp};
 use crate::packing::{Packer, unpack};
+use crate::sorted::SortedMap;
 
 /// The two text formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -226,17 +226,13 @@ pub struct Lines<'a> {
 
 /// The families of these parts, sorted by name: a page has each in one block.
 pub fn families<'a>(parts: &'a [OpenBlocks<'a>]) -> Vec<FamilyLines<'a>> {
-    let mut families: BTreeMap<&str, FamilyLines<'a>> = BTreeMap::new();
+    let mut families: SortedMap<&str, FamilyLines<'a>> = SortedMap::new();
     for (meta, lines) in parts.iter().flat_map(OpenBlocks::iter) {
         let new = || FamilyLines {
             meta,
             lines: Vec::new(),
         };
-        families
-            .entry(meta.name)
-            .or_insert_with(new)
-            .lines
-            .push(lines);
+        families.or_insert_with(meta.name, new).lines.push(lines);
     }
     families.into_values().collect()
 }

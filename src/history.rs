@@ -328,7 +328,7 @@ fn imported(samples: Vec<(Timestamp, bool)>, now: Timestamp) -> Vec<(u64, Sample
         .filter(|(at, _)| at.as_millisecond() >= since && *at <= now)
         .map(|(at, is_up)| Sample::new(at, is_up, false))
         .collect();
-    samples.sort_by_key(|sample| sample.ms());
+    crate::sorted::sort_by(&mut samples, |a, b| a.ms().cmp(&b.ms()));
     (1..).zip(samples).collect()
 }
 

@@ -124,6 +124,7 @@ mod tests {
             last_duration: Some(std::time::Duration::from_millis(120)),
             last_success: None,
             next_poll: Some(Timestamp::UNIX_EPOCH),
+            due: None,
             failure: Some(FailureNote {
                 kind: "json",
                 sentence: evil.to_owned(),

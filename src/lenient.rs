@@ -1,50 +1,80 @@
 //! Reading JSON that may change under us: a field of the wrong type is a missing field, an item that is no
 //! object is counted and passed over, and an unknown field costs nothing.
 //!
-//! Sources describe the objects of their upstream with [`FromFields`]; the rest is written once, here.
+//! Sources describe the objects of their upstream with [`FromFields`], out of fields that are [`Fill`]: `Option<String>`
+//! takes a text, `Option<f64>` a number, `bool` whether `true` stood there, `Option` of an object that object, `Vec` a
+//! list. The reader itself knows no type, so that each costs a few bytes of code and not a parser of its own.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 /// Most items of one list. The largest list on a real page has 539; a body at its size limit could hold
 /// millions of empty ones.
 const ITEM_LIMIT: usize = 100_000;
 
 /// An object of an upstream, filled field by field; of a name that stands there twice the last one counts.
-pub trait FromFields: Default {
-    /// Takes the value of `key` out of `map` and answers true, or leaves it there and answers false.
-    ///
-    /// # Errors
-    /// Only those of the JSON itself.
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
+pub trait FromFields {
+    /// The place of the field `name`; none passes its value over.
+    fn field(&mut self, name: &str) -> Option<&mut dyn Fill>;
 }
 
-/// An object, or none where something else stood.
-#[derive(Debug)]
-pub struct Item<T>(pub Option<T>);
+/// A place for one value. Whatever comes replaces what stood there before.
+pub trait Fill {
+    /// The value is `null`, or nothing that this place takes.
+    fn nothing(&mut self);
 
-/// The items of a list, or none where no list stood.
-#[derive(Debug)]
-pub struct List<T>(pub Option<Vec<Item<T>>>);
+    /// The value is a text, a number, `true` or `false`.
+    fn scalar(&mut self, _: Scalar<'_>) {
+        self.nothing();
+    }
 
-/// A text, or none where something else stood.
-#[derive(Debug)]
-pub struct Text(pub Option<String>);
+    /// The value is an object; gives what takes its fields, if this place takes objects.
+    fn object(&mut self) -> Option<&mut dyn FromFields> {
+        self.nothing();
+        None
+    }
 
-/// A finite number, also one that stands there as a text, or none where something else stood.
-#[derive(Debug)]
-pub struct Numeral(pub Option<f64>);
+    /// The value is a list; answers whether this place takes lists.
+    fn list(&mut self) -> bool {
+        self.nothing();
+        false
+    }
 
-/// The items of a list of texts, or none where no list stood. An item is none where it is no text.
-#[derive(Debug)]
-pub struct Texts(pub Option<Vec<Text>>);
+    /// The place of the next item of the list.
+    fn item(&mut self) -> Option<&mut dyn Fill> {
+        None
+    }
 
-/// Whether `true` stood there.
-#[derive(Debug)]
-pub struct Flag(pub bool);
+    /// The list is at its end.
+    fn end(&mut self) {}
+}
+
+/// A value without parts.
+#[derive(Clone, Copy, Debug)]
+pub enum Scalar<'a> {
+    /// `true` or `false`.
+    Flag(bool),
+    /// A whole number below zero.
+    Signed(i64),
+    /// Any other whole number.
+    Unsigned(u64),
+    /// A number with a fraction or an exponent.
+    Float(f64),
+    /// A text.
+    Text(&'a str),
+}
+
+/// A text as it is; a number, `true` or `false` as it is written; none where something else stood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Word(pub Option<String>);
+
+/// Whether a value stood there that is not `null`; none where the field is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence(pub Option<bool>);
 
 /// One value of an upstream that writes numbers as texts and texts as numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,294 +105,329 @@ impl<T> Elements<T> {
             _ => None,
         })
     }
+
+    /// The first element that is an object.
+    pub fn first_object(&self) -> Option<&T> {
+        self.0.iter().find_map(|element| match element {
+            Element::Object(object) => Some(object),
+            _ => None,
+        })
+    }
+}
+
+/// Reads one JSON value into its place.
+///
+/// # Errors
+/// For what is no JSON, and for a list of more than 100,000 items.
+pub fn read(json: &[u8], place: &mut dyn Fill) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    Place(place).deserialize(&mut deserializer)?;
+    deserializer.end()
+}
+
+/// Gives an object its fields: `from_fields!(Page { "updated_at" => updated_at })`.
+macro_rules! from_fields {
+    ($object:ty { $($name:literal => $field:ident),* $(,)? }) => {
+        impl $crate::lenient::FromFields for $object {
+            fn field(&mut self, name: &str) -> Option<&mut dyn $crate::lenient::Fill> {
+                match name {
+                    $($name => Some(&mut self.$field),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+pub(crate) use from_fields;
+
+impl Fill for Option<String> {
+    fn nothing(&mut self) {
+        *self = None;
+    }
+
+    fn scalar(&mut self, scalar: Scalar<'_>) {
+        *self = match scalar {
+            Scalar::Text(text) => Some(text.to_owned()),
+            _ => None,
+        };
+    }
+}
+
+/// A finite number, also one that stands there as a text.
+impl Fill for Option<f64> {
+    fn nothing(&mut self) {
+        *self = None;
+    }
+
+    fn scalar(&mut self, scalar: Scalar<'_>) {
+        let number = match scalar {
+            Scalar::Flag(_) => None,
+            Scalar::Signed(number) => Some(number as f64),
+            Scalar::Unsigned(number) => Some(number as f64),
+            Scalar::Float(number) => Some(number),
+            Scalar::Text(text) => text.trim().parse().ok(),
+        };
+        *self = number.filter(|number| number.is_finite());
+    }
+}
+
+impl Fill for bool {
+    fn nothing(&mut self) {
+        *self = false;
+    }
+
+    fn scalar(&mut self, scalar: Scalar<'_>) {
+        *self = matches!(scalar, Scalar::Flag(true));
+    }
+}
+
+impl Fill for Word {
+    fn nothing(&mut self) {
+        self.0 = None;
+    }
+
+    fn scalar(&mut self, scalar: Scalar<'_>) {
+        self.0 = Some(scalar.into_text());
+    }
+}
+
+impl Fill for Presence {
+    fn nothing(&mut self) {
+        self.0 = Some(false);
+    }
+
+    fn scalar(&mut self, _: Scalar<'_>) {
+        self.0 = Some(true);
+    }
+
+    fn object(&mut self) -> Option<&mut dyn FromFields> {
+        self.0 = Some(true);
+        None
+    }
+
+    fn list(&mut self) -> bool {
+        self.0 = Some(true);
+        false
+    }
+}
+
+impl<T: FromFields + Default> Fill for Option<T> {
+    fn nothing(&mut self) {
+        *self = None;
+    }
+
+    fn object(&mut self) -> Option<&mut dyn FromFields> {
+        Some(self.insert(T::default()))
+    }
+}
+
+/// Empty where no list stood.
+impl<T: Fill + Default> Fill for Vec<T> {
+    fn nothing(&mut self) {
+        self.clear();
+    }
+
+    fn list(&mut self) -> bool {
+        self.clear();
+        true
+    }
+
+    fn item(&mut self) -> Option<&mut dyn Fill> {
+        self.push(T::default());
+        self.last_mut().map(|item| item as &mut dyn Fill)
+    }
+}
+
+/// None where no list stood.
+impl<T: Fill + Default> Fill for Option<Vec<T>> {
+    fn nothing(&mut self) {
+        *self = None;
+    }
+
+    fn list(&mut self) -> bool {
+        *self = Some(Vec::new());
+        true
+    }
+
+    fn item(&mut self) -> Option<&mut dyn Fill> {
+        self.as_mut()?.item()
+    }
+}
+
+impl<T: FromFields + Default> Fill for Element<T> {
+    fn nothing(&mut self) {
+        *self = Element::Nothing;
+    }
+
+    fn scalar(&mut self, scalar: Scalar<'_>) {
+        *self = Element::Text(scalar.into_text());
+    }
+
+    fn object(&mut self) -> Option<&mut dyn FromFields> {
+        *self = Element::Object(T::default());
+        match self {
+            Element::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+}
+
+impl<T: FromFields + Default> Elements<T> {
+    fn push(&mut self) -> Option<&mut Element<T>> {
+        self.0.push(Element::Nothing);
+        self.0.last_mut()
+    }
+
+    /// Drops what is no element.
+    fn tidy(&mut self) {
+        self.0.retain(|element| match element {
+            Element::Nothing => false,
+            Element::Text(text) => !text.is_empty(),
+            Element::Object(_) => true,
+        });
+    }
+}
+
+impl<T: FromFields + Default> Fill for Elements<T> {
+    fn nothing(&mut self) {
+        self.0.clear();
+    }
+
+    fn scalar(&mut self, scalar: Scalar<'_>) {
+        self.0 = vec![Element::Text(scalar.into_text())];
+        self.tidy();
+    }
+
+    fn object(&mut self) -> Option<&mut dyn FromFields> {
+        self.0.clear();
+        self.push()?.object()
+    }
+
+    fn list(&mut self) -> bool {
+        self.0.clear();
+        true
+    }
+
+    fn item(&mut self) -> Option<&mut dyn Fill> {
+        self.push().map(|element| element as &mut dyn Fill)
+    }
+
+    fn end(&mut self) {
+        self.tidy();
+    }
+}
+
+impl Scalar<'_> {
+    fn into_text(self) -> String {
+        match self {
+            Scalar::Flag(flag) => flag.to_string(),
+            Scalar::Signed(number) => number.to_string(),
+            Scalar::Unsigned(number) => number.to_string(),
+            Scalar::Float(number) => number.to_string(),
+            Scalar::Text(text) => text.to_owned(),
+        }
+    }
+}
+
+/// Reads one value into a place.
+struct Place<'a>(&'a mut dyn Fill);
+
+impl<'de> DeserializeSeed<'de> for Place<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Place<'_> {
+    fn take<E>(self, scalar: Scalar<'_>) -> Result<(), E> {
+        self.0.scalar(scalar);
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Place<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.nothing();
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
+        self.take(Scalar::Flag(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
+        self.take(Scalar::Signed(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.take(Scalar::Unsigned(number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
+        self.take(Scalar::Float(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.take(Scalar::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if !self.0.list() {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        let mut count = 0;
+        while list.next_element_seed(NextItem(self.0))?.is_some() {
+            count += 1;
+            if count > ITEM_LIMIT {
+                return Err(A::Error::custom(format_args!(
+                    "a list of more than {ITEM_LIMIT} items"
+                )));
+            }
+        }
+        self.0.end();
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some(object) = self.0.object() else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        };
+        while let Some(Key(key)) = map.next_key()? {
+            match object.field(&key) {
+                Some(place) => map.next_value_seed(Place(place))?,
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the next item of a list, if there is one; only then is a place made for it.
+struct NextItem<'a>(&'a mut dyn Fill);
+
+impl<'de> DeserializeSeed<'de> for NextItem<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.0.item() {
+            Some(place) => Place(place).deserialize(deserializer),
+            None => IgnoredAny::deserialize(deserializer).map(drop),
+        }
+    }
 }
 
 /// The name of a field, borrowed from the JSON where it has no escapes.
 struct Key<'de>(Cow<'de, str>);
-
-/// What a visitor does with everything it does not want: read to its end and forget it.
-macro_rules! forget_the_rest {
-    ($nothing:expr, $($kind:ident)*) => { $(forget_the_rest!(@ $kind $nothing);)* };
-    (@ scalars $nothing:expr) => {
-        forget_the_rest!(@ no_number $nothing);
-        forget_the_rest!(@ numbers $nothing);
-    };
-    (@ no_number $nothing:expr) => {
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> { Ok($nothing) }
-        forget_the_rest!(@ null $nothing);
-    };
-    (@ null $nothing:expr) => {
-        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($nothing) }
-    };
-    (@ numbers $nothing:expr) => {
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> { Ok($nothing) }
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> { Ok($nothing) }
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> { Ok($nothing) }
-    };
-    (@ text $nothing:expr) => {
-        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> { Ok($nothing) }
-    };
-    (@ list $nothing:expr) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            while list.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($nothing)
-        }
-    };
-    (@ object $nothing:expr) => {
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok($nothing)
-        }
-    };
-}
-
-impl<'de, T: FromFields> Deserialize<'de> for Item<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ItemVisitor<T>(PhantomData<T>);
-        impl<'de, T: FromFields> Visitor<'de> for ItemVisitor<T> {
-            type Value = Item<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                read_fields(map).map(|object| Item(Some(object)))
-            }
-
-            forget_the_rest!(Item(None), scalars text list);
-        }
-        deserializer.deserialize_any(ItemVisitor(PhantomData))
-    }
-}
-
-impl<'de, T: FromFields> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor<T>(PhantomData<T>);
-        impl<'de, T: FromFields> Visitor<'de> for ListVisitor<T> {
-            type Value = List<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = list.next_element()? {
-                    push_bounded(&mut items, item)?;
-                }
-                Ok(List(Some(items)))
-            }
-
-            forget_the_rest!(List(None), scalars text object);
-        }
-        deserializer.deserialize_any(ListVisitor(PhantomData))
-    }
-}
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(Some(text.to_owned())))
-            }
-
-            forget_the_rest!(Text(None), scalars list object);
-        }
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Numeral {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumeralVisitor;
-        impl<'de> Visitor<'de> for NumeralVisitor {
-            type Value = Numeral;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Numeral, E> {
-                Ok(Numeral(Some(number as f64)))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Numeral, E> {
-                Ok(Numeral(Some(number as f64)))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Numeral, E> {
-                Ok(Numeral(Some(number).filter(|number| number.is_finite())))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Numeral, E> {
-                let number = text.trim().parse::<f64>().ok();
-                Ok(Numeral(number.filter(|number| number.is_finite())))
-            }
-
-            forget_the_rest!(Numeral(None), no_number list object);
-        }
-        deserializer.deserialize_any(NumeralVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextsVisitor;
-        impl<'de> Visitor<'de> for TextsVisitor {
-            type Value = Texts;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = list.next_element()? {
-                    push_bounded(&mut items, item)?;
-                }
-                Ok(Texts(Some(items)))
-            }
-
-            forget_the_rest!(Texts(None), scalars text object);
-        }
-        deserializer.deserialize_any(TextsVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FlagVisitor;
-        impl<'de> Visitor<'de> for FlagVisitor {
-            type Value = Flag;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_bool<E>(self, flag: bool) -> Result<Flag, E> {
-                Ok(Flag(flag))
-            }
-
-            forget_the_rest!(Flag(false), numbers null text list object);
-        }
-        deserializer.deserialize_any(FlagVisitor)
-    }
-}
-
-/// Adds an item to a list, up to the limit.
-fn push_bounded<T, E: serde::de::Error>(items: &mut Vec<T>, item: T) -> Result<(), E> {
-    if items.len() == ITEM_LIMIT {
-        return Err(E::custom(format_args!(
-            "a list of more than {ITEM_LIMIT} items"
-        )));
-    }
-    items.push(item);
-    Ok(())
-}
-
-/// An object and every kind of scalar as an [`Element`].
-macro_rules! take_elements {
-    ($wrap:expr) => {
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            read_fields(map).map(|object| $wrap(Element::Object(object)))
-        }
-
-        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-            Ok($wrap(Element::Text(text.to_owned())))
-        }
-
-        fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
-            Ok($wrap(Element::Text(flag.to_string())))
-        }
-
-        fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-            Ok($wrap(Element::Text(number.to_string())))
-        }
-
-        fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-            Ok($wrap(Element::Text(number.to_string())))
-        }
-
-        fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-            Ok($wrap(Element::Text(number.to_string())))
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok($wrap(Element::Nothing))
-        }
-    };
-}
-
-impl<'de, T: FromFields> Deserialize<'de> for Element<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ElementVisitor<T>(PhantomData<T>);
-        impl<'de, T: FromFields> Visitor<'de> for ElementVisitor<T> {
-            type Value = Element<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            take_elements!(std::convert::identity);
-            forget_the_rest!(Element::Nothing, list);
-        }
-        deserializer.deserialize_any(ElementVisitor(PhantomData))
-    }
-}
-
-impl<'de, T: FromFields> Deserialize<'de> for Elements<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ElementsVisitor<T>(PhantomData<T>);
-        impl<'de, T: FromFields> Visitor<'de> for ElementsVisitor<T> {
-            type Value = Elements<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = list.next_element()? {
-                    if let Some(element) = something(element) {
-                        push_bounded(&mut elements, element)?;
-                    }
-                }
-                Ok(Elements(elements))
-            }
-
-            take_elements!(|element| Elements(Vec::from_iter(something(element))));
-        }
-        deserializer.deserialize_any(ElementsVisitor(PhantomData))
-    }
-}
-
-/// An object from its fields, the unknown ones passed over.
-fn read_fields<'de, T: FromFields, A: MapAccess<'de>>(mut map: A) -> Result<T, A::Error> {
-    let mut object = T::default();
-    while let Some(Key(key)) = map.next_key()? {
-        if !object.take(&key, &mut map)? {
-            map.next_value::<IgnoredAny>()?;
-        }
-    }
-    Ok(object)
-}
-
-/// An element, unless it is `null` or an empty text.
-fn something<T>(element: Element<T>) -> Option<Element<T>> {
-    match element {
-        Element::Nothing => None,
-        Element::Text(text) if text.is_empty() => None,
-        element => Some(element),
-    }
-}
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -396,24 +461,16 @@ mod tests {
         is_on: bool,
     }
 
-    impl FromFields for Thing {
-        fn take<'de, A: MapAccess<'de>>(
-            &mut self,
-            key: &str,
-            map: &mut A,
-        ) -> Result<bool, A::Error> {
-            match key {
-                "name" => self.name = map.next_value::<Text>()?.0,
-                "on" => self.is_on = map.next_value::<Flag>()?.0,
-                _ => return Ok(false),
-            }
-            Ok(true)
-        }
+    from_fields!(Thing { "name" => name, "on" => is_on });
+
+    fn read<T: Fill + Default>(json: &str) -> T {
+        let mut place = T::default();
+        super::read(json.as_bytes(), &mut place).expect("valid JSON");
+        place
     }
 
     fn check(json: &str, expected: Option<Thing>) {
-        let Item(read) = serde_json::from_str::<Item<Thing>>(json).expect("valid JSON");
-        assert_eq!(read, expected, "{json}");
+        assert_eq!(read::<Option<Thing>>(json), expected, "{json}");
     }
 
     fn thing(name: Option<&str>, is_on: bool) -> Option<Thing> {
@@ -455,20 +512,16 @@ mod tests {
 
     #[test]
     fn one_malformed_item_never_costs_the_others() {
-        let List(items) =
-            serde_json::from_str::<List<Thing>>(r#"[{"name": "a"}, 7, {"name": "b"}]"#)
-                .expect("valid");
+        let items: Vec<Option<Thing>> = read(r#"[{"name": "a"}, 7, {"name": "b"}]"#);
         let names: Vec<_> = items
             .into_iter()
-            .flatten()
-            .map(|Item(item)| item.and_then(|thing| thing.name))
+            .map(|item| item.and_then(|thing| thing.name))
             .collect();
         assert_eq!(names, [Some("a".to_owned()), None, Some("b".to_owned())]);
     }
 
     fn check_number(json: &str, expected: Option<f64>) {
-        let Numeral(read) = serde_json::from_str(json).expect("valid JSON");
-        assert_eq!(read, expected, "{json}");
+        assert_eq!(read::<Option<f64>>(json), expected, "{json}");
     }
 
     #[test]
@@ -486,16 +539,13 @@ mod tests {
 
     #[test]
     fn a_text_in_a_list_that_is_none_costs_no_other() {
-        let Texts(texts) = serde_json::from_str(r#"["a", 1, null, "b"]"#).expect("valid JSON");
-        let texts: Vec<_> = texts.into_iter().flatten().map(|Text(text)| text).collect();
+        let texts: Vec<Option<String>> = read(r#"["a", 1, null, "b"]"#);
         assert_eq!(texts, [Some("a".into()), None, None, Some("b".into())]);
-        let Texts(none) = serde_json::from_str("\"a\"").expect("valid JSON");
-        assert!(none.is_none());
+        assert_eq!(read::<Option<Vec<Option<String>>>>("\"a\""), None);
     }
 
     fn check_elements(json: &str, expected: &[Element<Thing>]) {
-        let Elements(read) = serde_json::from_str(json).expect("valid JSON");
-        assert_eq!(read, expected, "{json}");
+        assert_eq!(read::<Elements<Thing>>(json).0, expected, "{json}");
     }
 
     #[test]
@@ -514,8 +564,24 @@ mod tests {
     #[test]
     fn a_list_without_end_is_refused() {
         let json = format!("[{}0]", "0,".repeat(ITEM_LIMIT));
-        assert!(serde_json::from_str::<List<Thing>>(&json).is_err());
+        let mut list: Vec<Option<Thing>> = Vec::new();
+        assert!(super::read(json.as_bytes(), &mut list).is_err());
         let elements = format!("[{}1]", "1,".repeat(ITEM_LIMIT));
-        assert!(serde_json::from_str::<Elements<Thing>>(&elements).is_err());
+        let mut place = Elements::<Thing>::default();
+        assert!(super::read(elements.as_bytes(), &mut place).is_err());
+    }
+
+    #[test]
+    fn a_value_that_is_not_null_is_present() {
+        assert_eq!(read::<Presence>("null"), Presence(Some(false)));
+        for json in ["1", "\"\"", "false", "{\"a\": {}}", "[[1]]"] {
+            assert_eq!(read::<Presence>(json), Presence(Some(true)), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_value_is_an_error() {
+        let mut place = None::<String>;
+        assert!(super::read(b"\"a\" 1", &mut place).is_err());
     }
 }

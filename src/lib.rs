@@ -40,8 +40,10 @@ pub mod poller;
 pub mod run;
 pub mod server;
 pub mod snapshot;
+pub mod sorted;
 pub mod sources;
 pub mod stamps;
+pub mod supervisor;
 pub mod telemetry;
 pub mod textfile;
 

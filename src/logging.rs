@@ -7,20 +7,34 @@ use std::io::Write;
 use env_logger::fmt::Formatter;
 use jiff::Timestamp;
 use log::kv::{Error, Key, Value, VisitSource};
-use log::{LevelFilter, Record};
+use log::{Level, LevelFilter, Record};
 
 use crate::config::LogSettings;
 use crate::model::cut;
+
+/// A line of level debug, in the form of `log::debug!`.
+///
+/// `log` is built without debug and trace in the release: those of the HTTP libraries, which are never shown, were 50 KB
+/// of it. Ours take this way.
+macro_rules! debug {
+    ($($key:ident $(: $form:tt)? = $value:expr),+; $event:literal) => {
+        $crate::logging::log_debug($event, &[$((stringify!($key), $crate::logging::debug!(@ $($form)? $value))),+])
+    };
+    (@ % $value:expr) => { log::kv::Value::from_display(&$value) };
+    (@ ? $value:expr) => { log::kv::Value::from_debug(&$value) };
+    (@ $value:expr) => { log::kv::ToValue::to_value(&$value) };
+}
+pub(crate) use debug;
 
 /// Longest value in a line, in characters.
 const VALUE_LIMIT_CHARS: usize = 400;
 
 /// Starts logging, and sends panics there too.
 pub fn start(settings: LogSettings) {
-    let write = if settings.json {
-        write_json
-    } else {
-        write_text
+    let write = match (settings.json, settings.to_journal) {
+        (true, _) => write_json,
+        (false, true) => write_journal,
+        (false, false) => write_text,
     };
     let mut builder = env_logger::Builder::new();
     builder
@@ -40,8 +54,35 @@ pub fn start(settings: LogSettings) {
     }));
 }
 
+/// See [`debug`].
+pub(crate) fn log_debug(event: &str, pairs: &[(&str, Value<'_>)]) {
+    if log::max_level() < LevelFilter::Debug {
+        return;
+    }
+    let mut record = Record::builder();
+    record.level(Level::Debug).target(env!("CARGO_CRATE_NAME"));
+    record.key_values(&pairs);
+    log::logger().log(&record.args(format_args!("{event}")).build());
+}
+
 /// `2026-11-20T08:00:00.000Z warn  poll failing service=github kind=http_404; check "url"`
 fn write_text(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
+    writeln!(out, "{} {}", now(), text(record))
+}
+
+/// `<4>warn  poll failing service=github`: sd-daemon(3) has the number, and the journal the time.
+fn write_journal(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
+    let priority = match record.level() {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    };
+    writeln!(out, "<{priority}>{}", text(record))
+}
+
+/// Level, event, pairs and advice.
+fn text(record: &Record<'_>) -> String {
     let level = record.level().as_str().to_ascii_lowercase();
     let message = record.args().to_string();
     let (event, advice) = message
@@ -50,7 +91,7 @@ fn write_text(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
             (event, Some(advice))
         });
     let pairs = Pairs::of(record);
-    let mut line = format!("{} {level:<5} {event}", now());
+    let mut line = format!("{level:<5} {event}");
     for (key, value) in pairs.0.iter().filter(|(key, _)| key != "remedy") {
         line.push_str(&format!(" {key}={}", quoted(value)));
     }
@@ -63,7 +104,7 @@ fn write_text(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
         line.push_str("; ");
         line.push_str(advice);
     }
-    writeln!(out, "{line}")
+    line
 }
 
 fn write_json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {

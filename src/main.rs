@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use saas_exporter::config::{Config, Mode, Request};
+use saas_exporter::config::{Config, Mode, Request, is_journal};
 use saas_exporter::{allocator, logging, run};
 
 /// Exit status of a configuration that cannot be run.
@@ -18,8 +18,14 @@ fn main() -> ExitCode {
         Ok(Request::Run(config)) => config,
         Ok(Request::Print(text)) => return print(&text),
         Err(problems) => {
+            let stream = std::env::var("JOURNAL_STREAM").ok();
+            let priority = if is_journal(stream.as_deref()) {
+                "<3>"
+            } else {
+                ""
+            };
             for problem in problems {
-                let _ = writeln!(std::io::stderr(), "error: {problem}");
+                let _ = writeln!(std::io::stderr(), "{priority}error: {problem}");
             }
             return ExitCode::from(BAD_CONFIGURATION);
         }

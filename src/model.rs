@@ -3,7 +3,7 @@
 //! It leaves the meaning of a metric to the source that declares it, and the text of a page to
 //! [`crate::exposition`]. Sources and [`crate::telemetry`] fill a [`Families`]; the poller hands it on.
 
-use std::collections::BTreeMap;
+use crate::sorted::{SortedMap, sort_by};
 
 /// Longest text of one label, in characters. Longer text is cut, so that an upstream cannot make a
 /// page of any size it likes; the longest name seen on a real page has 140 characters.
@@ -198,13 +198,13 @@ pub struct MetricFamily {
 }
 
 /// Labels that the configuration adds to every series of a service, by name.
-pub type StaticLabels = BTreeMap<String, String>;
+pub type StaticLabels = SortedMap<String, String>;
 
 /// The families of one service (or of the process) while they are being filled.
 #[derive(Debug, Default)]
 pub struct Families {
     static_labels: StaticLabels,
-    families: BTreeMap<&'static str, MetricFamily>,
+    families: SortedMap<&'static str, MetricFamily>,
 }
 
 impl Families {
@@ -212,7 +212,7 @@ impl Families {
     pub fn new(static_labels: &StaticLabels) -> Families {
         Families {
             static_labels: static_labels.clone(),
-            families: BTreeMap::new(),
+            families: SortedMap::new(),
         }
     }
 
@@ -284,9 +284,9 @@ impl Families {
         for family in &mut families {
             // The buckets of a histogram keep the order in which they were added.
             if family.meta.kind != Kind::Histogram {
-                family
-                    .samples
-                    .sort_by(|a, b| (&a.labels, a.stamp).cmp(&(&b.labels, b.stamp)));
+                sort_by(&mut family.samples, |a, b| {
+                    (&a.labels, a.stamp).cmp(&(&b.labels, b.stamp))
+                });
                 family.samples.dedup_by(|later, first| {
                     later.labels == first.labels && later.stamp == first.stamp
                 });
@@ -297,8 +297,7 @@ impl Families {
 
     fn push<const N: usize>(&mut self, family: &'static Family<N>, sample: Sample) {
         self.families
-            .entry(family.name)
-            .or_insert_with(|| MetricFamily {
+            .or_insert_with(family.name, || MetricFamily {
                 meta: family.meta(),
                 samples: Vec::new(),
             })
@@ -311,8 +310,11 @@ impl Families {
             .static_labels
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut pairs: Vec<(&str, &str)> = own.chain(fixed).collect();
-        pairs.sort_unstable_by_key(|(name, _)| *name);
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in own.chain(fixed) {
+            let place = pairs.partition_point(|(known, _)| *known <= name);
+            pairs.insert(place, (name, value));
+        }
         label_text(&pairs)
     }
 }

@@ -4,7 +4,6 @@
 //! its incident has been gone for a day; what was announced is remembered, so that nothing is announced twice. The
 //! queue file is written before the state that follows from the announcement.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::fetch::{Failure, Fetcher, Request, Retry, RetryAfter, Upstream, UpstreamSettings, Url};
+use crate::sorted::SortedMap;
 
 /// Limit of one post.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ struct Post {
 #[derive(Debug, Default)]
 struct Queue {
     posts: Vec<Post>,
-    outcomes: BTreeMap<&'static str, u64>,
+    outcomes: SortedMap<&'static str, u64>,
     is_failing: bool,
 }
 
@@ -303,11 +303,11 @@ impl Queue {
                 log::warn!(kind = failure.kind(), cause:% = failure, next_in_s = REST.as_secs(); "notification not sent; check SLACK_WEBHOOK_URL");
             }
             Err(failure) => {
-                log::debug!(kind = failure.kind(), cause:% = failure; "notification not sent")
+                crate::logging::debug!(kind = failure.kind(), cause:% = failure; "notification not sent")
             }
             Ok(()) if self.is_failing => log::info!("notifications sent again"),
             Ok(()) => {
-                log::debug!(service = sent.service, incident = sent.incident; "notification sent")
+                crate::logging::debug!(service = sent.service, incident = sent.incident; "notification sent")
             }
         }
         self.is_failing = outcome.is_err();
@@ -329,7 +329,7 @@ impl Queue {
     }
 
     fn count(&mut self, outcome: &'static str) {
-        *self.outcomes.entry(outcome).or_default() += 1;
+        *self.outcomes.or_default(outcome) += 1;
     }
 }
 

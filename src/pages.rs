@@ -4,7 +4,7 @@
 //! in between. A large page is made of pieces, each family of a few services: a change of one service makes only the
 //! pieces of its group again. The server asks; [`crate::exposition`] writes the text.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use crate::exposition::{Blocks, Format, PageText, families, text_of};
 use crate::model::FamilyMeta;
 use crate::packing::{Packer, store};
 use crate::snapshot::KeyedEntry;
+use crate::sorted::SortedMap;
 use crate::stamps::Stamped;
 
 /// A form that nobody has asked for in this time is dropped.
@@ -57,7 +58,7 @@ pub struct Content<'a> {
 /// The forms in use.
 #[derive(Debug, Default)]
 pub struct Pages {
-    forms: BTreeMap<(Format, Coding), Form>,
+    forms: SortedMap<(Format, Coding), Form>,
     packer: Packer,
 }
 
@@ -124,8 +125,7 @@ impl Pages {
         let now = Instant::now();
         let form = self
             .forms
-            .entry((format, coding))
-            .or_insert_with(|| Form::new(now));
+            .or_insert_with((format, coding), || Form::new(now));
         form.last_used = now;
         if form.version != Some(content.version) || form.own != *content.own {
             let maker = Maker {
@@ -359,13 +359,13 @@ impl Pieces {
         is_wanted: impl Fn(&str) -> bool,
         end: &str,
     ) -> Part {
-        let mut metas: BTreeMap<&str, &FamilyMeta> = BTreeMap::new();
+        let mut metas: SortedMap<&str, &FamilyMeta> = SortedMap::new();
         for meta in parts
             .iter()
             .flat_map(|blocks| blocks.metas())
             .filter(|meta| is_wanted(meta.name))
         {
-            metas.entry(meta.name).or_insert(meta);
+            metas.or_insert_with(meta.name, || meta);
         }
         let mut joined = Joined::default();
         for meta in metas.into_values() {

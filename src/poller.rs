@@ -176,6 +176,7 @@ impl Worker {
             last_duration: None,
             last_success: None,
             next_poll: None,
+            due: Some(shared.clock.instant()),
             failure: None,
         };
         let upstream = Upstream::new(
@@ -244,6 +245,7 @@ impl Worker {
         spawned.unwrap_or_else(|cause: io::Error| {
             log::warn!(service = self.shown.key, cause:% = cause; "no thread for a poll; raise the limit of processes");
             self.shown.health.note_poll(Some("internal"), Duration::ZERO, self.shown.shared.clock.now());
+            self.shown.status.due = Some(next);
             self.publish_safely();
             next
         })
@@ -268,6 +270,7 @@ impl Worker {
             last_duration: Some(duration),
             last_success: self.shown.health.last_success(),
             next_poll: now.checked_add(wait).ok(),
+            due: Some(due),
             failure: outcome.err().map(|failure| FailureNote {
                 kind: failure.kind(),
                 sentence: failure.to_string(),
@@ -337,7 +340,7 @@ impl Worker {
                 let after_s = now.saturating_duration_since(trouble.since).as_secs();
                 log::info!(service = service, after_s = after_s, failures = trouble.failures; "poll recovered");
             }
-            log::debug!(service = service, url = url, next_in_s = next_in_s; "poll succeeded");
+            crate::logging::debug!(service = service, url = url, next_in_s = next_in_s; "poll succeeded");
             return;
         };
         let kind = failure.kind();
@@ -353,7 +356,7 @@ impl Worker {
             (trouble.kind, trouble.last_logged) = (kind, now);
             log::warn!(service = service, kind = kind, url = url, next_in_s = next_in_s, failures = trouble.failures, cause:% = failure, remedy = failure.remedy(); "poll failing");
         } else {
-            log::debug!(service = service, kind = kind, url = url, next_in_s = next_in_s, cause:% = failure; "poll failing still");
+            crate::logging::debug!(service = service, kind = kind, url = url, next_in_s = next_in_s, cause:% = failure; "poll failing still");
         }
     }
 }

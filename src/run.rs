@@ -19,6 +19,7 @@ use crate::notify::Notifier;
 use crate::pages::{self, Pages};
 use crate::poller::{self, Rounds, Shared};
 use crate::server::{Asked, Server};
+use crate::supervisor::{self, Life, Supervisor, Watchdog};
 use crate::textfile;
 
 /// What a cache write under way and queued posts get before the process ends.
@@ -102,6 +103,15 @@ impl Process {
         }
     }
 
+    /// Where the watchdog sees that the process lives.
+    fn life(&self, door: &Door) -> Life {
+        Life {
+            gate: door.counters(),
+            snapshot: Arc::clone(&self.shared.snapshot),
+            fetcher: Arc::clone(&self.shared.fetcher),
+        }
+    }
+
     /// Gives what is under way a moment to reach disk and Slack.
     fn finish(&self, posts_limit: Duration) {
         let asked = self.clock.instant();
@@ -116,16 +126,16 @@ impl Process {
 
 /// Polls and serves until told to stop.
 fn serve(config: Config) -> Result<(), Fatal> {
-    let listeners = config
-        .listen
-        .iter()
-        .map(listen)
-        .collect::<Result<Vec<_>, _>>()?;
+    let supervisor = Supervisor::new(&config.supervision);
+    let listeners = listeners(&config)?;
     let mut process = Process::new(config);
-    let door =
-        Door::open(listeners, Policy::default(), Limits::default(), give_up).map_err(|cause| {
-            format!("cannot serve: {cause}; raise the limits of descriptors and processes")
-        })?;
+    let limits = Limits {
+        longest_sleep: supervisor.longest_sleep(),
+        ..Limits::default()
+    };
+    let door = Door::open(listeners, Policy::default(), limits, give_up).map_err(|cause| {
+        format!("cannot serve: {cause}; raise the limits of descriptors and processes")
+    })?;
     let mut server = process.server(Some(door.counters()));
     let stopper = door.stopper();
     stop_on_signal(move || stopper.stop())?;
@@ -133,8 +143,10 @@ fn serve(config: Config) -> Result<(), Fatal> {
     let count = services.len();
     poller::start(services, &process.shared, Rounds::Endless).map_err(no_thread)?;
     log::info!(services = count, version = crate::VERSION; "started");
+    supervisor.ready(&process.shared.snapshot);
+    let mut watchdog = Watchdog::new(&supervisor, process.life(&door));
     loop {
-        let request = match door.next(pages::UNUSED_LIMIT) {
+        let request = match door.next(watchdog.feed(pages::UNUSED_LIMIT)) {
             Next::Request(request) => request,
             Next::Nothing => {
                 server.forget_unused();
@@ -151,6 +163,7 @@ fn serve(config: Config) -> Result<(), Fatal> {
         door.answer(request, answer);
     }
     log::info!("stopping");
+    supervisor.stopping();
     process.finish(GRACE);
     Ok(())
 }
@@ -192,6 +205,20 @@ fn no_thread(cause: io::Error) -> Fatal {
     format!("cannot start a thread: {cause}; raise the limit of processes or list fewer services")
 }
 
+/// The sockets that the supervisor passed, else those of our own settings.
+fn listeners(config: &Config) -> Result<Vec<TcpListener>, Fatal> {
+    let passed = &config.supervision.sockets;
+    if passed.is_empty() {
+        return config.listen.iter().map(listen).collect();
+    }
+    let listeners = supervisor::sockets(passed)?;
+    listeners.iter().for_each(log_place);
+    log::info!(
+        "the sockets were passed by the supervisor; METRICS_PORT and --web.listen-address are not used"
+    );
+    Ok(listeners)
+}
+
 /// Opens one place to listen at.
 fn listen(place: &Listen) -> Result<TcpListener, Fatal> {
     let bound = match *place {
@@ -204,11 +231,15 @@ fn listen(place: &Listen) -> Result<TcpListener, Fatal> {
         }
         _ => format!("cannot listen on {address}: {cause}; set METRICS_PORT or --web.listen-address"),
     })?;
+    log_place(&listener);
+    Ok(listener)
+}
+
+fn log_place(listener: &TcpListener) {
     match listener.local_addr() {
         Ok(address) => log::info!(address:% = address; "listening"),
         Err(cause) => log::info!(cause:% = cause; "listening"),
     }
-    Ok(listener)
 }
 
 /// All IPv6 and IPv4 addresses, or all IPv4 ones where the machine has no IPv6.

@@ -3,13 +3,13 @@
 //! The poller publishes; the server reads. The lock is held to put one `Arc` in or to copy the `Arc`s out, never
 //! while a page is made.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::exposition::Blocks;
+use crate::sorted::SortedMap;
 
 /// What is shown of one service.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct ServiceStatus {
     pub last_success: Option<Timestamp>,
     /// When the next one begins.
     pub next_poll: Option<Timestamp>,
+    /// The same for the watchdog, which must not be misled when somebody sets the time of day.
+    pub due: Option<Instant>,
     /// Why the last poll failed, if it did.
     pub failure: Option<FailureNote>,
 }
@@ -74,7 +76,7 @@ pub struct Snapshot {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: BTreeMap<Arc<str>, Arc<Entry>>,
+    entries: SortedMap<Arc<str>, Arc<Entry>>,
     version: u64,
 }
 

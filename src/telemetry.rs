@@ -3,7 +3,6 @@
 //! The poller fills the families of a service together with the source's own, so that they change at one moment;
 //! those of the process are made at the scrape. Reads /proc, which is no disk.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use crate::fetch::{KINDS, Upstream};
 use crate::gate::Counters;
 use crate::model::{Families, Family, FamilyMeta};
 use crate::notify::Notifier;
+use crate::sorted::SortedMap;
 
 static SERVICE_UP: Family<1> = Family::gauge(
     "saas_exporter_service_up",
@@ -153,7 +153,7 @@ pub fn all_families() -> impl Iterator<Item = FamilyMeta> {
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     polls: u64,
-    failures: BTreeMap<&'static str, u64>,
+    failures: SortedMap<&'static str, u64>,
     is_up: Option<bool>,
     duration: Duration,
     last_success: Option<Timestamp>,
@@ -166,7 +166,7 @@ impl Health {
         self.duration = duration;
         self.is_up = Some(failure.is_none());
         match failure {
-            Some(kind) => *self.failures.entry(kind).or_default() += 1,
+            Some(kind) => *self.failures.or_default(kind) += 1,
             None => self.last_success = Some(now),
         }
     }

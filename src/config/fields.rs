@@ -2,7 +2,6 @@
 //!
 //! Sources read their own fields through it; [`super::services`] reads the fields that every service may have.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,6 +10,7 @@ use super::problem::{Problem, did_you_mean, shown, shown_name, shown_path, shown
 use super::secret::Secret;
 use super::settings::Given;
 use crate::fetch::{BadUrl, Url};
+use crate::sorted::SortedMap;
 
 /// One field of a service: a row of the documentation and of the schema. `a.b` is field `b` of the object `a`.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +57,9 @@ pub struct Fields<'a> {
     file: &'a str,
     key: &'a str,
     given: &'a Given,
-    values: BTreeMap<String, Value>,
+    values: SortedMap<String, Value>,
     /// The variables that values came from, by field.
-    origins: BTreeMap<String, String>,
+    origins: SortedMap<String, String>,
     reach: Reach,
     problems: &'a mut Vec<Problem>,
     warnings: &'a mut Vec<String>,
@@ -82,12 +82,12 @@ impl<'a> Fields<'a> {
         file: &'a str,
         key: &'a str,
         given: &'a Given,
-        values: BTreeMap<String, Value>,
+        values: SortedMap<String, Value>,
         reach: Reach,
         problems: &'a mut Vec<Problem>,
         warnings: &'a mut Vec<String>,
     ) -> Fields<'a> {
-        let origins = BTreeMap::new();
+        let origins = SortedMap::new();
         Fields {
             file,
             key,
@@ -240,7 +240,7 @@ impl<'a> Fields<'a> {
                 &format!("is given, and \"{field_file}\" too; keep one"),
             );
         }
-        let path = self.text(field_file);
+        let path = self.path(field_file);
         let of_file = path.and_then(|path| {
             Secret::file(path)
                 .map_err(|cause| self.problem(field_file, &cause.to_string()))
@@ -284,6 +284,11 @@ impl<'a> Fields<'a> {
             Value::String(text) => Some(text),
             other => self.wrong(field, &other, "a text"),
         }
+    }
+
+    /// The path of a file; see [`Given::path`].
+    pub fn path(&mut self, field: &str) -> Option<String> {
+        self.text(field).map(|text| self.given.path(&text))
     }
 
     /// A text that must be there.
@@ -379,8 +384,8 @@ impl<'a> Fields<'a> {
     }
 
     /// An object of texts.
-    pub fn texts(&mut self, field: &str) -> BTreeMap<String, String> {
-        let mut texts = BTreeMap::new();
+    pub fn texts(&mut self, field: &str) -> SortedMap<String, String> {
+        let mut texts = SortedMap::new();
         for (name, value) in self.object(field) {
             match value {
                 Value::String(text) => drop(texts.insert(name, text)),
@@ -404,7 +409,7 @@ impl<'a> Fields<'a> {
 
     /// Reads the bytes of the file that a field names.
     pub fn file_content(&mut self, field: &str) -> Option<Vec<u8>> {
-        let path = self.text(field)?;
+        let path = self.path(field)?;
         match std::fs::read(&path) {
             Ok(content) => Some(content),
             Err(cause) => {
@@ -483,9 +488,11 @@ impl<'a> Fields<'a> {
                     None
                 }
             },
-            Some((place, Value::String(path))) if place == "file" => Secret::file(path)
-                .map_err(|cause| self.problem(field, &cause.to_string()))
-                .ok(),
+            Some((place, Value::String(path))) if place == "file" => {
+                Secret::file(self.given.path(path))
+                    .map_err(|cause| self.problem(field, &cause.to_string()))
+                    .ok()
+            }
             _ => {
                 // The value is not shown: it may be meant as a secret.
                 self.problem(

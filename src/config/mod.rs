@@ -8,12 +8,14 @@ mod schema;
 mod secret;
 mod services;
 pub mod settings;
+mod supervision;
 
 pub use fields::{Field, Fields, Form, Reach, parse_duration};
 pub use problem::{Problem, shown, shown_path, shown_value};
 pub use schema::schema;
 pub use secret::{Secret, Unreadable};
 pub use services::{GENERAL_FIELDS, Service};
+pub use supervision::{Supervision, is_journal};
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::fetch::{Proxies, Roots, Url};
+use crate::sorted::sort_by;
 use crate::sources::{Defaults, SOURCES, Scale};
 use settings::{Ask, Given, Setting};
 
@@ -62,6 +65,8 @@ pub struct Config {
     pub slack_webhook: Option<Secret>,
     /// What is logged.
     pub log: LogSettings,
+    /// What the supervisor says, if there is one.
+    pub supervision: Supervision,
     /// What a person should know although it is no error.
     pub warnings: Vec<String>,
 }
@@ -93,6 +98,8 @@ pub struct LogSettings {
     pub level: log::LevelFilter,
     /// One JSON object a line instead of text.
     pub json: bool,
+    /// Lines of text are for the journal: without the time, which it has, and with the level as it reads it.
+    pub to_journal: bool,
 }
 
 /// What the command line asked for.
@@ -161,6 +168,7 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     };
     let (services_file, services) = reader.services(&defaults);
     let log = reader.log(&services);
+    let supervision = Supervision::read(given, std::process::id(), &mut reader.problems);
     let config = Config {
         mode: reader.mode(),
         listen: reader.listen(&services),
@@ -178,6 +186,7 @@ fn read(given: &Given, problems: Vec<Problem>) -> Result<Config, Vec<Problem>> {
         ),
         slack_webhook: reader.slack_webhook(),
         log,
+        supervision,
         warnings: reader.warnings,
     };
     if reader.problems.is_empty() {
@@ -294,14 +303,14 @@ impl Reader<'_> {
             &mut self.warnings,
             &mut self.problems,
         );
-        services.sort_by(|a, b| a.key.cmp(&b.key));
+        sort_by(&mut services, |a, b| a.key.cmp(&b.key));
         (file, services)
     }
 
     /// Name and text of the services.json that was given or stands at a usual place.
     fn services_text(&self) -> Result<Option<(String, String)>, Problem> {
         if let Some(value) = self.given.get(&settings::CONFIG_FILE) {
-            let text = read_file(value.text)
+            let text = read_file(&self.given.path(value.text))
                 .map_err(|cause| value.path_problem(&format!("cannot be read: {cause}")))?;
             return Ok(Some((value.text.to_owned(), text)));
         }
@@ -352,7 +361,7 @@ impl Reader<'_> {
 
     fn roots(&mut self) -> Option<Roots> {
         let value = self.given.get(&settings::SSL_CERT_FILE)?;
-        let roots = std::fs::read(value.text)
+        let roots = std::fs::read(self.given.path(value.text))
             .map_err(|cause| format!("cannot be read: {cause}"))
             .and_then(|pem| Roots::from_pem(&pem));
         roots
@@ -388,7 +397,7 @@ impl Reader<'_> {
                 return None;
             }
             (Some(literal), None) => (literal.name, Ok(Secret::literal(literal.text))),
-            (None, Some(file)) => (file.name, Secret::file(file.text)),
+            (None, Some(file)) => (file.name, Secret::file(self.given.path(file.text))),
         };
         let checked =
             secret.and_then(|secret| secret.reveal().map(|url| (Url::parse(&url), secret)));
@@ -435,6 +444,7 @@ impl Reader<'_> {
                 level
             },
             json,
+            to_journal: is_journal(self.given.variable("JOURNAL_STREAM")),
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn shown_value(value: &str) -> String {
 
 /// A path as an error shows it, unless it is none and so could be the secret itself.
 pub fn shown_path(path: &str) -> String {
-    let is_path = ["/", "./", "../", "~/"]
+    let is_path = ["/", "./", "../", "~/", "${CREDENTIALS_DIRECTORY}/"]
         .iter()
         .any(|begin| path.starts_with(begin));
     if is_path || std::fs::exists(path).unwrap_or(false) {

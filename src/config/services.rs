@@ -1,6 +1,5 @@
 //! services.json: an object of services, each read by the source of its type, every mistake reported at once.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::problem::{Problem, did_you_mean, shown, shown_name, shown_value};
 use super::settings::Given;
 use crate::fetch::{Roots, UpstreamSettings};
 use crate::model::{StaticLabels, is_label_name};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::sources::{Defaults, SOURCES, SourceKind, SourceSettings};
 use crate::telemetry;
 
@@ -106,7 +106,7 @@ pub(super) fn read(
         entries.extend(described);
     }
     let mut services = Vec::new();
-    let mut keys = BTreeSet::new();
+    let mut keys = SortedSet::new();
     for (key, entry) in &entries {
         if !keys.insert(key) {
             let what = "stands there twice; rename or remove one";
@@ -338,7 +338,7 @@ fn read_labels(fields: &mut Fields<'_>, kind: &SourceKind) -> StaticLabels {
 
 /// Two services whose series could not be told apart.
 fn check_collisions(file: &str, services: &[Service], problems: &mut Vec<Problem>) {
-    let mut seen = BTreeMap::new();
+    let mut seen = SortedMap::new();
     for service in services {
         let (field, value) = service.settings.identity(&service.labels);
         if let Some(other) = seen.insert((service.kind.name, field, value.clone()), &service.key) {

@@ -2,11 +2,11 @@
 //!
 //! A flag wins over its variable, the variable over the default; an empty variable counts as unset.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write};
 
 use super::problem::{Problem, did_you_mean, shown_name, shown_path, shown_value};
+use crate::sorted::SortedMap;
 
 /// One setting of the process.
 #[derive(Debug)]
@@ -96,8 +96,8 @@ pub enum Ask {
 /// The values as given, before they are understood.
 #[derive(Default)]
 pub struct Given {
-    flags: BTreeMap<&'static str, String>,
-    variables: BTreeMap<String, String>,
+    flags: SortedMap<&'static str, String>,
+    variables: SortedMap<String, String>,
 }
 
 /// A given value and the name under which it was given. `Debug` shows the name alone: it may be a secret.
@@ -133,8 +133,8 @@ impl Value<'_> {
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Given")
-            .field("flags", &self.flags.keys())
-            .field("variables", &self.variables.keys())
+            .field("flags", &self.flags.keys().collect::<Vec<_>>())
+            .field("variables", &self.variables.keys().collect::<Vec<_>>())
             .finish()
     }
 }
@@ -258,6 +258,16 @@ impl Given {
     /// A variable of the environment, unless it is empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
+    }
+
+    /// A path, where it begins with `${CREDENTIALS_DIRECTORY}/` in the folder of the credentials that systemd gives.
+    pub fn path(&self, text: &str) -> String {
+        let name = text.strip_prefix("${CREDENTIALS_DIRECTORY}/");
+        match (name, self.variable("CREDENTIALS_DIRECTORY")) {
+            (Some(name), Some(folder)) => [folder, name].join("/"),
+            // Without the variable the path is shown as it is in the error that follows.
+            _ => text.to_owned(),
+        }
     }
 
     /// Every variable that is not empty, for programs whose variables have names of a pattern.
@@ -386,6 +396,28 @@ mod tests {
             shown.contains("API_KEY") && !shown.contains("hunter2"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_path_may_begin_with_the_folder_of_the_credentials() {
+        let (_, given, _) = read(
+            &[],
+            &[("CREDENTIALS_DIRECTORY", "/run/credentials/x.service")],
+        );
+        assert_eq!(
+            given.path("${CREDENTIALS_DIRECTORY}/key"),
+            "/run/credentials/x.service/key"
+        );
+        for other in [
+            "/etc/key",
+            "$CREDENTIALS_DIRECTORY/key",
+            "/${CREDENTIALS_DIRECTORY}/key",
+        ] {
+            assert_eq!(given.path(other), other);
+        }
+        let (_, without, _) = read(&[], &[]);
+        let path = "${CREDENTIALS_DIRECTORY}/key";
+        assert_eq!(without.path(path), path);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Failure;
+use crate::sorted::sort_by;
 
 /// What stands in the place of a secret.
 const MASK: &str = "(not shown)";
@@ -69,7 +70,7 @@ impl Mask {
         }
         let in_base64: Vec<String> = hidden.iter().flat_map(|text| base64(text)).collect();
         hidden.extend(in_base64);
-        hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        sort_by(&mut hidden, |a, b| b.len().cmp(&a.len()));
         Mask {
             secrets: hidden.iter().map(|text| text.chars().collect()).collect(),
         }
@@ -153,7 +154,7 @@ fn find(text: &str, secret: &[char]) -> Found {
         for (end, rest) in &rests {
             ends.extend(spellings(rest, *wanted).map(|bytes| end + bytes));
         }
-        ends.sort_unstable();
+        sort_by(&mut ends, Ord::cmp);
         ends.dedup();
         if ends.is_empty() {
             let is_cut = |(_, rest): &(usize, &str)| is_beginning(rest);
@@ -262,7 +263,7 @@ fn base64(text: &str) -> Vec<String> {
             spellings.push(own.replace('+', "-").replace('/', "_"));
         }
     }
-    spellings.sort();
+    sort_by(&mut spellings, Ord::cmp);
     spellings.dedup();
     spellings
 }

@@ -8,6 +8,7 @@ mod body;
 mod failure;
 mod mask;
 mod proxy;
+mod pulse;
 mod slots;
 mod trust;
 mod url;
@@ -17,12 +18,12 @@ pub use body::{BODY_LIMIT_BYTES, Body};
 pub use failure::{Failure, KINDS};
 pub use mask::Mask;
 pub use proxy::Proxies;
+pub use pulse::Pulse;
 pub use slots::Slots;
 pub use trust::Roots;
 use trust::roots_in_turn;
 pub use url::{BadUrl, Url};
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::clock::{Clock, jitter};
 use crate::config::Secret;
+use crate::sorted::SortedMap;
 
 /// Redirects that are followed; real pages need one or two.
 const REDIRECT_LIMIT: usize = 5;
@@ -47,6 +49,7 @@ const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct Fetcher {
     slots: Slots,
+    pulse: Pulse,
     proxies: Proxies,
     /// Instead of the built-in trust roots, from `SSL_CERT_FILE`.
     roots: Option<Roots>,
@@ -60,10 +63,16 @@ impl Fetcher {
         let agents = agents(roots.as_ref(), None);
         Fetcher {
             slots: Slots::new(concurrency),
+            pulse: Pulse::default(),
             proxies,
             roots,
             agents,
         }
+    }
+
+    /// Until when polls may rightly be waiting for upstreams.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// The clients for a service: those of the process, or its own beside them.
@@ -108,7 +117,7 @@ pub struct Upstream {
     timeout: Duration,
     headers: Vec<(String, Secret)>,
     /// Guards the number of requests by the label `code`.
-    requests: Mutex<BTreeMap<String, u64>>,
+    requests: Mutex<SortedMap<String, u64>>,
 }
 
 /// How a service wants to be asked, checked by [`crate::config`].
@@ -334,7 +343,8 @@ impl Upstream {
             let url = request
                 .shown
                 .map_or_else(|| request.url.to_string(), str::to_owned);
-            log::debug!(url = url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
+            crate::logging::debug!(url = url, kind = failure.kind(), pause_s = pause.as_secs_f64(); "request failed, asking again");
+            self.fetcher.pulse.expect_within(pause);
             if self.clock.pause(pause).is_err() {
                 return Err(failure);
             }
@@ -355,8 +365,7 @@ impl Upstream {
             .requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(code)
-            .or_default() += 1;
+            .or_default(code) += 1;
     }
 
     fn attempt(
@@ -366,6 +375,7 @@ impl Upstream {
     ) -> Result<Duration, Failure> {
         let _own_slot = request.slots.map(Slots::take);
         let _slot = self.fetcher.slots.take();
+        self.fetcher.pulse.expect_within(self.timeout);
         let started = Instant::now();
         let mut status = None;
         let mask = self.mask(request);

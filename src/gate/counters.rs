@@ -22,6 +22,8 @@ pub struct Counters {
     pub accept_failures: AtomicU64,
     /// Connections open now.
     pub open: AtomicU64,
+    /// Turns of the gate's thread: that they go on shows that it lives.
+    pub turns: AtomicU64,
 }
 
 pub(super) fn count(counter: &AtomicU64) {

@@ -150,6 +150,7 @@ impl Keeper {
     /// Waits for something to happen and does it.
     fn turn(&mut self) -> io::Result<()> {
         let ready = self.wait();
+        count(&self.counters.turns);
         self.now = Instant::now();
         if ready.line {
             self.line.flush()?;
@@ -193,6 +194,10 @@ impl Keeper {
             nearest = nearest.into_iter().chain(connection.deadline()).min();
         }
         let timeout = nearest.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout
+            .into_iter()
+            .chain(self.rules.limits.longest_sleep)
+            .min();
         let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) => Ready::sort(&fds, listeners.len(), &slots),
@@ -242,7 +247,7 @@ impl Keeper {
             Step::Forward(canonical) => self.enqueue(slot, canonical),
             Step::Refused(status) => {
                 count(&self.counters.refused);
-                log::debug!("request refused status={status}");
+                crate::logging::debug!(status = status; "request refused");
             }
             Step::Close => self.close(slot),
         }

@@ -78,6 +78,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// Connections that the kernel completes ahead of us.
     pub backlog: i32,
+    /// Longest sleep of the gate's thread, where somebody watches that it lives; none where nobody does.
+    pub longest_sleep: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -95,6 +97,7 @@ impl Default for Limits {
             send_buffer_bytes: SEND_BUFFER_BYTES,
             in_flight: IN_FLIGHT,
             backlog: BACKLOG,
+            longest_sleep: None,
         }
     }
 }

@@ -28,6 +28,38 @@ fn the_tables_of_the_readme_are_those_of_the_code() {
 }
 
 #[test]
+fn the_environment_file_of_the_unit_lists_every_setting() {
+    let mut text = String::from(
+        "# Settings of saas-exporter as a service of systemd: take the # away from a line to set it, then\n\
+         # `systemctl restart saas-exporter`. Root alone should read this file if it holds a secret. Better, put the secret\n\
+         # into a file in /etc/saas-exporter/credentials, readable for root alone: NAME there is\n\
+         # ${CREDENTIALS_DIRECTORY}/secret_NAME here and in services.json.\n",
+    );
+    for setting in SETTINGS {
+        let (variable, default) = (setting.variable, setting.default);
+        let is_value = !default.contains([' ', '$']) && default != "none";
+        let value = if is_value { default } else { "" };
+        let meaning = setting.meaning;
+        write!(
+            text,
+            "\n# {meaning}\n# Default: {default}.\n#{variable}={value}\n"
+        )
+        .unwrap();
+    }
+    // What the unit and the credentials make different.
+    let text = text
+        .replace(
+            "#SERVICES_JSON_PATH=\n",
+            "#SERVICES_JSON_PATH=/etc/saas-exporter/services.json\n",
+        )
+        .replace(
+            "#SLACK_WEBHOOK_URL_FILE=\n",
+            "#SLACK_WEBHOOK_URL_FILE=${CREDENTIALS_DIRECTORY}/secret_slack-webhook\n",
+        );
+    check("deploy/systemd/saas-exporter.env", &text);
+}
+
+#[test]
 fn the_schema_file_is_the_schema_of_the_code() {
     let text = serde_json::to_string_pretty(&schema()).unwrap();
     check("docs/services.schema.json", &(text + "\n"));

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -74,6 +76,7 @@ pub struct Setup {
     variables: BTreeMap<String, String>,
     arguments: Vec<String>,
     shell: Option<String>,
+    input: Option<TcpListener>,
 }
 
 impl Setup {
@@ -89,6 +92,7 @@ impl Setup {
             variables: BTreeMap::new(),
             arguments: Vec::new(),
             shell: None,
+            input: None,
         };
         setup
             .with("SERVICES_JSON_PATH", file.display().to_string())
@@ -126,6 +130,12 @@ impl Setup {
         self
     }
 
+    /// Gives it a listening socket as standard input, which a shell can move elsewhere.
+    pub fn input(mut self, listener: TcpListener) -> Setup {
+        self.input = Some(listener);
+        self
+    }
+
     /// Runs without privileges: limits of processes do not bind root. An ordinary user has none anyway.
     pub fn unprivileged(mut self) -> Setup {
         if rustix::process::geteuid().is_root() {
@@ -154,8 +164,9 @@ impl Setup {
             .env_clear()
             .envs(&self.variables)
             .current_dir(&self.folder.0);
+        let input = self.input.as_ref().map(|input| input.try_clone().unwrap());
         command
-            .stdin(Stdio::null())
+            .stdin(input.map_or(Stdio::null(), |input| OwnedFd::from(input).into()))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
@@ -173,6 +184,7 @@ impl Setup {
             log,
             output,
             user: self.user,
+            held: AtomicI32::new(0),
             _folder: Arc::clone(&self.folder),
             started,
         };
@@ -231,6 +243,8 @@ pub struct Exporter {
     log: Arc<Mutex<String>>,
     output: Arc<Mutex<String>>,
     user: Option<u32>,
+    /// A thread beside the main one that is held: the kernel keeps the process until somebody waits for it.
+    held: AtomicI32,
     /// Stays as long as the process that works in it.
     _folder: Arc<Folder>,
     pub started: Instant,
@@ -365,16 +379,21 @@ impl Exporter {
 
     /// Stops the main thread alone, as a main loop that hangs would; false where the machine forbids it.
     pub fn hold_main_thread(&self) -> bool {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        let nothing = std::ptr::null_mut::<libc::c_void>();
-        #[allow(unsafe_code)]
-        // SAFETY: ptrace(2) and waitpid(2) with the id of a child that has not been waited for, so it is still ours.
-        // Neither request reads memory through its pointers, and the status goes to a variable of ours.
-        unsafe {
-            libc::ptrace(libc::PTRACE_SEIZE, pid, nothing, nothing) == 0
-                && libc::ptrace(libc::PTRACE_INTERRUPT, pid, nothing, nothing) == 0
-                && libc::waitpid(pid, &mut 0, libc::__WALL) == pid
-        }
+        hold(i32::try_from(self.child.id()).unwrap())
+    }
+
+    /// The same for the first thread of a name.
+    pub fn hold_thread(&self, name: &str) -> bool {
+        let folder = format!("/proc/{}/task", self.pid());
+        let threads = std::fs::read_dir(folder).unwrap().flatten();
+        let is_named = |path: &PathBuf| {
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|found| found.trim() == name)
+        };
+        let found = threads.map(|thread| thread.path()).find(is_named).unwrap();
+        let thread = found.file_name().unwrap().to_str().unwrap();
+        let thread = thread.parse().unwrap();
+        self.held.store(thread, Ordering::Relaxed);
+        hold(thread)
     }
 
     /// Waits for the end that comes of itself.
@@ -397,9 +416,30 @@ impl Exporter {
     }
 }
 
+/// Stops one thread of a child; false where the machine forbids it.
+fn hold(thread: i32) -> bool {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    #[allow(unsafe_code)]
+    // SAFETY: ptrace(2) and waitpid(2) with the id of a thread of a child that has not been waited for, so it is still
+    // ours. Neither request reads memory through its pointers, and the status goes to a variable of ours.
+    unsafe {
+        libc::ptrace(libc::PTRACE_SEIZE, thread, nothing, nothing) == 0
+            && libc::ptrace(libc::PTRACE_INTERRUPT, thread, nothing, nothing) == 0
+            && libc::waitpid(thread, &mut 0, libc::__WALL) == thread
+    }
+}
+
 impl Drop for Exporter {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        let held = self.held.load(Ordering::Relaxed);
+        if held != 0 {
+            #[allow(unsafe_code)]
+            // SAFETY: waitpid(2) with the id of a thread that this one traces, and no place for its status.
+            unsafe {
+                libc::waitpid(held, std::ptr::null_mut(), libc::__WALL);
+            }
+        }
         let _ = self.child.wait();
     }
 }

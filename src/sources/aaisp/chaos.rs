@@ -13,7 +13,6 @@ use super::tally::Requests;
 use super::wire::Reply;
 use crate::fetch::{Answer, Attempt, Failure, Follow, Request, Retry, RetryAfter, Slots, Statuses};
 use crate::fetch::{Upstream, Url};
-use crate::lenient::Item;
 use crate::model::cut;
 
 /// Longest `Retry-After` that is waited for (contract, section 3.1).
@@ -225,12 +224,12 @@ fn decode(answer: &Answer, retry_after: Option<Duration>) -> Result<Reply, Failu
     if is_passing_status(code) {
         return Err(status);
     }
-    let parsed = answer.body.json::<Item<Reply>>();
+    let parsed = answer.body.json::<Option<Reply>>();
     let is_good = (200..=299).contains(&code);
     let reply = match parsed {
-        Ok(Item(Some(reply))) => reply,
+        Ok(Some(reply)) => reply,
         _ if !is_good => return Err(status),
-        Ok(Item(None)) => return Err(unreadable("it is no object", answer)),
+        Ok(None) => return Err(unreadable("it is no object", answer)),
         Err(Failure::Json(cause)) => return Err(unreadable(&cause, answer)),
         Err(failure) => return Err(failure),
     };

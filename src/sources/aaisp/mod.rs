@@ -20,7 +20,6 @@ mod tests;
 mod variables;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +29,7 @@ use super::{Next, Parts, Poll, Source, SourceKind};
 use crate::cache::Kept;
 use crate::fetch::{Failure, Slots, Upstream};
 use crate::model::Families;
+use crate::sorted::SortedSet;
 use chaos::{CallError, Caller, Chaos, ErrorClass};
 use schedule::{Outcome, Schedule, Tier};
 use settings::Settings;
@@ -60,7 +60,7 @@ struct Aaisp {
     /// When refused credentials were last logged; none while they are accepted.
     refusal_logged_at: Option<Instant>,
     /// Collectors of which it was said that the login has nothing for them.
-    known_empty: BTreeSet<Collector>,
+    known_empty: SortedSet<Collector>,
 }
 
 impl Aaisp {
@@ -80,7 +80,7 @@ impl Aaisp {
             schedule: None,
             rate_card_read_at: None,
             refusal_logged_at: None,
-            known_empty: BTreeSet::new(),
+            known_empty: SortedSet::new(),
         }
     }
 
@@ -173,7 +173,7 @@ impl Aaisp {
             Err(error) => runs.failure = Some(without_retry_after(error)),
         }
         let [name, _] = collector.labels();
-        log::debug!(service = self.parts.key, collector = name, outcome:? = outcome, duration_s = duration.as_secs_f64(); "run ended");
+        crate::logging::debug!(service = self.parts.key, collector = name, outcome:? = outcome, duration_s = duration.as_secs_f64(); "run ended");
     }
 
     /// Counts refused credentials, and tells of them once in each slow interval.

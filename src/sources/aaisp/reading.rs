@@ -2,11 +2,10 @@
 //!
 //! Pure: a [`wire::Reply`] comes in, values without doubt go out. A member that is missing or unreadable is none.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::london;
 use super::wire::{Choice, Record, Reply, ServiceOption};
 use crate::lenient::{Element, Elements};
+use crate::sorted::{SortedMap, SortedSet};
 
 /// Most lines (or telephone numbers) of one login. A large account has some hundred; each costs requests.
 const SERVICE_LIMIT: usize = 1_000;
@@ -78,7 +77,7 @@ pub(super) struct Calls {
 }
 
 /// Prices by name.
-pub(super) type RateCard = BTreeMap<String, Rate>;
+pub(super) type RateCard = SortedMap<String, Rate>;
 
 /// One price, in pence a minute and pence.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,7 +101,7 @@ pub(super) fn error(reply: &Reply) -> Option<String> {
 }
 
 /// The ids that a listing names.
-pub(super) fn ids(reply: Reply) -> BTreeSet<String> {
+pub(super) fn ids(reply: Reply) -> SortedSet<String> {
     let named = read_ids(reply.services);
     if named.is_empty() {
         read_ids(reply.service)
@@ -111,7 +110,7 @@ pub(super) fn ids(reply: Reply) -> BTreeSet<String> {
     }
 }
 
-fn read_ids(elements: Elements<Record>) -> BTreeSet<String> {
+fn read_ids(elements: Elements<Record>) -> SortedSet<String> {
     let ids = elements.0.iter().filter_map(|element| match element {
         Element::Text(text) => Some(text.as_str()),
         Element::Object(record) => record.text("id").or(record.text("service")),
@@ -121,19 +120,19 @@ fn read_ids(elements: Elements<Record>) -> BTreeSet<String> {
 }
 
 /// The ids that the options of a reply offer for `service`.
-pub(super) fn choices(reply: &mut Reply) -> BTreeSet<String> {
+pub(super) fn choices(reply: &mut Reply) -> SortedSet<String> {
     let groups = std::mem::take(&mut reply.options).into_objects();
     let options = groups.flat_map(|group| group.option.into_objects());
     let of_services = options.filter(|option: &ServiceOption| {
-        let name = option.name.as_deref().unwrap_or_default();
+        let name = option.name.0.as_deref().unwrap_or_default();
         name.eq_ignore_ascii_case("service")
     });
     let choices = of_services.flat_map(|option| option.choice.into_objects());
-    bounded(choices.filter_map(|choice: Choice| choice.value))
+    bounded(choices.filter_map(|choice: Choice| choice.value.0))
 }
 
 /// Usable ids, trimmed, up to the limit.
-fn bounded(ids: impl Iterator<Item = String>) -> BTreeSet<String> {
+fn bounded(ids: impl Iterator<Item = String>) -> SortedSet<String> {
     let ids = ids.map(|id| id.trim().to_owned());
     ids.filter(|id| !id.is_empty() && id.chars().count() <= ID_LIMIT_CHARS)
         .take(SERVICE_LIMIT)
@@ -141,11 +140,11 @@ fn bounded(ids: impl Iterator<Item = String>) -> BTreeSet<String> {
 }
 
 /// The two lists as one, up to the limit.
-pub(super) fn union(listed: BTreeSet<String>, others: &BTreeSet<String>) -> BTreeSet<String> {
+pub(super) fn union(listed: SortedSet<String>, others: &SortedSet<String>) -> SortedSet<String> {
     listed
         .into_iter()
         .chain(others.iter().cloned())
-        .collect::<BTreeSet<_>>()
+        .collect::<SortedSet<_>>()
         .into_iter()
         .take(SERVICE_LIMIT)
         .collect()
@@ -191,7 +190,7 @@ pub(super) fn line_info(reply: Reply) -> Option<LineInfo> {
 }
 
 /// The details of all lines of a reply by their ids.
-pub(super) fn line_infos(reply: Reply) -> BTreeMap<String, LineInfo> {
+pub(super) fn line_infos(reply: Reply) -> SortedMap<String, LineInfo> {
     let records = reply.info.into_objects();
     let infos = records.filter_map(|record| {
         let id = record.text("id")?.trim().to_owned();
@@ -266,12 +265,12 @@ pub(super) fn number_info(reply: Reply) -> NumberInfo {
 /// The price list. A price without a name is passed over; of two with one name the last one counts.
 pub(super) fn rate_card(reply: Reply) -> RateCard {
     let mut rates = RateCard::new();
-    let mut prefixes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut prefixes: SortedMap<String, u64> = SortedMap::new();
     for card in reply.rate_card.into_objects() {
         let codes = card.codes.into_objects();
         for code in codes.flat_map(|codes| codes.code.into_objects()) {
             if let (Some(name), true) = (code.text("rate"), code.has("code")) {
-                *prefixes.entry(name.to_owned()).or_default() += 1;
+                *prefixes.or_default(name.to_owned()) += 1;
             }
         }
         let records = card.rates.into_objects();
@@ -292,7 +291,7 @@ pub(super) fn rate_card(reply: Reply) -> RateCard {
             }
         }
     }
-    for (name, rate) in &mut rates {
+    for (name, rate) in rates.iter_mut() {
         rate.prefixes = prefixes.get(name).copied().unwrap_or(0);
     }
     rates
@@ -346,10 +345,11 @@ fn moment(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Item;
+    use crate::lenient;
 
     fn reply(json: &str) -> Reply {
-        let Item(reply) = serde_json::from_str(json).expect("valid JSON");
+        let mut reply: Option<Reply> = None;
+        lenient::read(json.as_bytes(), &mut reply).expect("valid JSON");
         reply.expect("an object")
     }
 
@@ -578,7 +578,10 @@ mod tests {
                 let place = (seed >> 33) as usize % bytes.len();
                 bytes[place] = (seed >> 25) as u8 & 0x7f;
             }
-            if let Ok(Item(Some(mut reply))) = serde_json::from_slice::<Item<Reply>>(&bytes) {
+            let mut place: Option<Reply> = None;
+            if lenient::read(&bytes, &mut place).is_ok()
+                && let Some(mut reply) = place
+            {
                 choices(&mut reply);
                 quota(reply);
             }

@@ -2,7 +2,6 @@
 //!
 //! One line's failure never costs the others. A run succeeds when its list is known and at least one line worked.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, scope};
@@ -14,6 +13,7 @@ use super::reading::{self, LineInfo};
 use super::state::{Kept, Remark};
 use super::tally::Collector;
 use super::wire::Reply;
+use crate::sorted::SortedMap;
 
 /// Most threads of one run. More than requests may be under way, since a line that waits for its next attempt holds
 /// a thread but no slot.
@@ -22,7 +22,7 @@ const THREADS_LIMIT: usize = 64;
 const STACK_BYTES: usize = 512 * 1024;
 
 /// What `info` answered, by line. None is a line without details.
-type Infos = BTreeMap<String, Result<Option<LineInfo>, CallError>>;
+type Infos = SortedMap<String, Result<Option<LineInfo>, CallError>>;
 
 /// How the lines of one run went.
 #[derive(Default)]
@@ -227,7 +227,7 @@ impl Aaisp {
                 }
             }
             Err(error) => {
-                log::debug!(service = self.parts.key, kind = error.failure.kind(); "options not read");
+                crate::logging::debug!(service = self.parts.key, kind = error.failure.kind(); "options not read");
                 // Lines that a bulk request does not give are asked for one by one.
                 if !is_bulk {
                     infos.insert(first.to_owned(), Err(error));
@@ -252,10 +252,12 @@ impl Aaisp {
     fn tell_oddities(&self, id: &str, unreadable: Option<&Vec<&'static str>>) {
         let service = &self.parts.key;
         match unreadable {
-            None => log::debug!(service = service, line = id; "the answer holds nothing"),
+            None => {
+                crate::logging::debug!(service = service, line = id; "the answer holds nothing")
+            }
             Some(members) if members.is_empty() => {}
             Some(members) => {
-                log::debug!(service = service, line = id, members = members.join(" "); "members not understood");
+                crate::logging::debug!(service = service, line = id, members = members.join(" "); "members not understood");
             }
         }
     }
@@ -294,7 +296,7 @@ fn ask_each<T: Send>(
     read: impl Fn(Reply) -> T + Sync,
 ) -> Vec<(String, Result<T, CallError>)> {
     let next = AtomicUsize::new(0);
-    let answers = Mutex::new(BTreeMap::new());
+    let answers = Mutex::new(SortedMap::new());
     let work = || {
         while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
             let answer = chaos.call(command, Some(id)).map(&read);

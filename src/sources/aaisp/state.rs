@@ -1,9 +1,9 @@
 //! What is known of lines, telephone numbers and prices, and for how long it may be shown.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::reading::{LineInfo, NumberInfo, Quota, RateCard};
+use crate::sorted::{SortedMap, SortedSet};
 
 /// A value and the tick of the run that got it.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Line {
     /// Whether it has shown a quota since the start.
     has_had_quota: bool,
     /// What was said of it once and is not said again.
-    said: BTreeSet<Remark>,
+    said: SortedSet<Remark>,
 }
 
 /// What is logged once for each line.
@@ -43,10 +43,10 @@ pub(super) enum Remark {
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// By id; none before the first successful discovery.
-    pub(super) lines: Option<BTreeMap<String, Line>>,
+    pub(super) lines: Option<SortedMap<String, Line>>,
     /// Lines that only the options of `info` name, as last seen.
-    pub(super) only_in_options: BTreeSet<String>,
-    pub(super) numbers: BTreeMap<String, Option<Kept<NumberInfo>>>,
+    pub(super) only_in_options: SortedSet<String>,
+    pub(super) numbers: SortedMap<String, Option<Kept<NumberInfo>>>,
     pub(super) rate_card: Option<Kept<RateCard>>,
 }
 
@@ -105,7 +105,7 @@ impl Line {
 
 impl State {
     /// Takes up a successful discovery. Lines that are not listed any more are forgotten at once.
-    pub(super) fn set_lines(&mut self, ids: &BTreeSet<String>) {
+    pub(super) fn set_lines(&mut self, ids: &SortedSet<String>) {
         let mut earlier = self.lines.take().unwrap_or_default();
         let lines = ids
             .iter()
@@ -114,7 +114,7 @@ impl State {
     }
 
     /// The same for telephone numbers.
-    pub(super) fn set_numbers(&mut self, ids: &BTreeSet<String>) {
+    pub(super) fn set_numbers(&mut self, ids: &SortedSet<String>) {
         let mut earlier = std::mem::take(&mut self.numbers);
         let numbers = ids
             .iter()
@@ -123,7 +123,7 @@ impl State {
     }
 
     /// The ids of the known lines; none before the first successful discovery.
-    pub(super) fn line_ids(&self) -> Option<BTreeSet<String>> {
+    pub(super) fn line_ids(&self) -> Option<SortedSet<String>> {
         let lines = self.lines.as_ref()?;
         Some(lines.keys().cloned().collect())
     }
@@ -136,7 +136,7 @@ impl State {
     /// values in this order.
     pub(super) fn next_end(&self, now: Instant, patience: [Patience; 3]) -> Option<Instant> {
         let [medium, fast, slow] = patience;
-        let lines = || self.lines.iter().flat_map(BTreeMap::values);
+        let lines = || self.lines.iter().flat_map(SortedMap::values);
         let infos = lines().filter_map(|line| line.info.as_ref()?.end(medium));
         let quotas = lines().filter_map(|line| line.quota.as_ref()?.end(fast));
         let numbers = self.numbers.values();
@@ -153,7 +153,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn ids(ids: &[&str]) -> BTreeSet<String> {
+    fn ids(ids: &[&str]) -> SortedSet<String> {
         ids.iter().map(|id| (*id).to_owned()).collect()
     }
 

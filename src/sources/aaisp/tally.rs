@@ -1,6 +1,5 @@
 //! What the source counts about itself: requests and their durations, runs, errors by class.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use jiff::Timestamp;
 use super::chaos::{Command, ErrorClass};
 use crate::fetch::{Attempt, Failure};
 use crate::model::{Bound, Histogram};
+use crate::sorted::SortedMap;
 
 /// The buckets of the program that this source replaces, in its spelling (contract, section 4).
 static BOUNDS: [Bound; 14] = [
@@ -65,14 +65,14 @@ impl Collector {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     /// Guards the counts by command.
-    by_command: Mutex<BTreeMap<Command, CommandCounts>>,
+    by_command: Mutex<SortedMap<Command, CommandCounts>>,
 }
 
 /// Counts of the requests of one command.
 #[derive(Clone, Debug)]
 pub(super) struct CommandCounts {
     /// By the label `status_code`.
-    pub(super) by_status: BTreeMap<String, u64>,
+    pub(super) by_status: SortedMap<String, u64>,
     pub(super) durations: Histogram,
 }
 
@@ -80,20 +80,20 @@ impl Requests {
     /// Counts one attempt.
     pub(super) fn count(&self, command: Command, attempt: &Attempt<'_>) {
         let mut by_command = self.lock();
-        let counts = by_command.entry(command).or_insert_with(|| CommandCounts {
-            by_status: BTreeMap::new(),
+        let counts = by_command.or_insert_with(command, || CommandCounts {
+            by_status: SortedMap::new(),
             durations: Histogram::new(&BOUNDS),
         });
-        *counts.by_status.entry(status_label(attempt)).or_default() += 1;
+        *counts.by_status.or_default(status_label(attempt)) += 1;
         counts.durations.observe(attempt.duration.as_secs_f64());
     }
 
     /// The counts so far.
-    pub(super) fn so_far(&self) -> BTreeMap<Command, CommandCounts> {
+    pub(super) fn so_far(&self) -> SortedMap<Command, CommandCounts> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Command, CommandCounts>> {
+    fn lock(&self) -> MutexGuard<'_, SortedMap<Command, CommandCounts>> {
         self.by_command
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -114,7 +114,7 @@ pub(super) struct Runs {
     /// Of those that succeeded.
     pub(super) durations: Histogram,
     pub(super) last_success: Option<Timestamp>,
-    pub(super) errors: BTreeMap<ErrorClass, u64>,
+    pub(super) errors: SortedMap<ErrorClass, u64>,
     /// Why the last run failed, if it did.
     pub(super) failure: Option<Failure>,
 }
@@ -124,7 +124,7 @@ impl Default for Runs {
         Runs {
             durations: Histogram::new(&BOUNDS),
             last_success: None,
-            errors: BTreeMap::new(),
+            errors: SortedMap::new(),
             failure: None,
         }
     }
@@ -140,6 +140,6 @@ impl Runs {
 
     /// Counts an error, of a run or of one line in it.
     pub(super) fn note_error(&mut self, class: ErrorClass) {
-        *self.errors.entry(class).or_default() += 1;
+        *self.errors.or_default(class) += 1;
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! Every scalar is kept as the text it was; [`super::reading`] says what it means.
 
-use serde::de::MapAccess;
-
-use crate::lenient::{Element, Elements, FromFields};
+use crate::lenient::{Elements, Fill, FromFields, Word, from_fields};
 
 /// Members of records that we use. All others are passed over, so that a record has a bounded size.
 const WANTED: [&str; 38] = [
@@ -78,8 +76,8 @@ pub(super) struct Reply {
 /// An object of scalars.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Record {
-    members: Vec<(&'static str, Option<String>)>,
-    statistics: Vec<(&'static str, Record)>,
+    members: Vec<(&'static str, Word)>,
+    statistics: Vec<(&'static str, Elements<Record>)>,
 }
 
 /// A group of options; some have no `option`.
@@ -91,14 +89,14 @@ pub(super) struct Group {
 /// One option of a command, with the values that it may have.
 #[derive(Debug, Default)]
 pub(super) struct ServiceOption {
-    pub(super) name: Option<String>,
+    pub(super) name: Word,
     pub(super) choice: Elements<Choice>,
 }
 
 /// A value that an option may have.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
-    pub(super) value: Option<String>,
+    pub(super) value: Word,
 }
 
 /// The price list.
@@ -130,120 +128,69 @@ impl Record {
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         // Of a name that stands there twice the last one counts.
         let member = self.members.iter().rev().find(|(known, _)| *known == name);
-        member?.1.as_deref()
+        member?.1.0.as_deref()
     }
 
     /// The statistics of calls under one of their names.
     pub(super) fn statistics(&self) -> Option<&Record> {
         STATISTICS.iter().find_map(|name| {
-            let found = self
-                .statistics
-                .iter()
-                .rev()
-                .find(|(known, _)| known == name);
-            found.map(|(_, record)| record)
+            let all = self.statistics.iter().rev();
+            let mut called_so = all.filter(|(known, _)| known == name);
+            called_so.find_map(|(_, records)| records.first_object())
         })
     }
 }
 
 impl FromFields for Reply {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match key {
-            "error" => self.error = map.next_value()?,
-            "services" => self.services = map.next_value()?,
-            "service" => self.service = map.next_value()?,
-            "info" => self.info = map.next_value()?,
-            "quota" => self.quota = map.next_value()?,
-            "options" => self.options = map.next_value()?,
-            "rate_card" => self.rate_card = map.next_value()?,
-            _ => return self.top.take(key, map),
+    fn field(&mut self, name: &str) -> Option<&mut dyn Fill> {
+        match name {
+            "error" => Some(&mut self.error),
+            "services" => Some(&mut self.services),
+            "service" => Some(&mut self.service),
+            "info" => Some(&mut self.info),
+            "quota" => Some(&mut self.quota),
+            "options" => Some(&mut self.options),
+            "rate_card" => Some(&mut self.rate_card),
+            _ => self.top.field(name),
         }
-        Ok(true)
     }
 }
 
 impl FromFields for Record {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        let is_same = |known: &&&str| key.eq_ignore_ascii_case(known);
-        if let Some(name) = WANTED.iter().chain(&PRICES).find(is_same) {
-            let value = scalar(map.next_value::<Element<Record>>()?);
-            self.members.push((name, value));
-        } else if let Some(name) = STATISTICS.iter().find(is_same) {
-            let value: Elements<Record> = map.next_value()?;
-            let first = value.into_objects().next();
-            self.statistics.extend(first.map(|record| (*name, record)));
-        } else {
-            return Ok(false);
+    fn field(&mut self, name: &str) -> Option<&mut dyn Fill> {
+        let is_same = |known: &&&str| name.eq_ignore_ascii_case(known);
+        if let Some(known) = WANTED.iter().chain(&PRICES).find(is_same) {
+            self.members.push((known, Word::default()));
+            return self
+                .members
+                .last_mut()
+                .map(|(_, value)| value as &mut dyn Fill);
         }
-        Ok(true)
+        let known = STATISTICS.iter().find(is_same)?;
+        self.statistics.push((known, Elements::default()));
+        self.statistics
+            .last_mut()
+            .map(|(_, records)| records as &mut dyn Fill)
     }
 }
 
-fn scalar<T>(element: Element<T>) -> Option<String> {
-    match element {
-        Element::Text(text) => Some(text),
-        _ => None,
-    }
-}
-
-impl FromFields for Group {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match key {
-            "option" => self.option = map.next_value()?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
-
-impl FromFields for ServiceOption {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match key {
-            "name" => self.name = scalar(map.next_value::<Element<Choice>>()?),
-            "choice" => self.choice = map.next_value()?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
-
-impl FromFields for Choice {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match key {
-            "value" => self.value = scalar(map.next_value::<Element<Choice>>()?),
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
-
-impl FromFields for RateCard {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match key {
-            "codes" => self.codes = map.next_value()?,
-            "rates" => self.rates = map.next_value()?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
-
-impl FromFields for Codes {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match key {
-            "code" => self.code = map.next_value()?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
-
-impl FromFields for Rates {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match key {
-            "rate" => self.rate = map.next_value()?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-}
+from_fields!(Group {
+    "option" => option,
+});
+from_fields!(ServiceOption {
+    "name" => name,
+    "choice" => choice,
+});
+from_fields!(Choice {
+    "value" => value,
+});
+from_fields!(RateCard {
+    "codes" => codes,
+    "rates" => rates,
+});
+from_fields!(Codes {
+    "code" => code,
+});
+from_fields!(Rates {
+    "rate" => rate,
+});

@@ -2,7 +2,6 @@
 //!
 //! Pure but for log lines: [`super::job`] brings the answers, [`super::families`] shows the result.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -13,6 +12,7 @@ use super::traffic::{Taken, Traffic};
 use super::wire::{Day, SiteFacts};
 use crate::config::Secret;
 use crate::fetch::Failure;
+use crate::sorted::{SortedMap, SortedSet, sort_by};
 
 /// How much of a token's end may be shown (contract, section 2).
 const SUFFIX_CHARS: usize = 8;
@@ -53,7 +53,7 @@ pub(super) struct Account {
 pub(super) struct Site {
     pub(super) facts: SiteFacts,
     /// The lists that show it.
-    pub(super) parts: BTreeSet<String>,
+    pub(super) parts: SortedSet<String>,
     pub(super) traffic: Traffic,
     /// What its id stands for where that is a name.
     pub(super) resolved: Option<String>,
@@ -182,7 +182,7 @@ impl Account {
             }
         };
         (self.is_listed, self.failure, self.listed_at) = (Some(true), None, Some(now));
-        let mut known: BTreeMap<String, Site> = std::mem::take(&mut self.sites)
+        let mut known: SortedMap<String, Site> = std::mem::take(&mut self.sites)
             .into_iter()
             .map(|site| (site.facts.id.clone(), site))
             .collect();
@@ -203,12 +203,13 @@ impl Account {
             });
         self.sites = sites.collect();
         self.sort();
-        log::debug!(account = self.alias, sites = self.sites.len(); "sites listed");
+        crate::logging::debug!(account = self.alias, sites = self.sites.len(); "sites listed");
     }
 
     pub(super) fn sort(&mut self) {
-        self.sites
-            .sort_by(|a, b| (&a.facts.name, &a.facts.id).cmp(&(&b.facts.name, &b.facts.id)));
+        sort_by(&mut self.sites, |a, b| {
+            (&a.facts.name, &a.facts.id).cmp(&(&b.facts.name, &b.facts.id))
+        });
     }
 
     /// Takes an answer with traffic up. True if a site's history has come.
@@ -242,12 +243,12 @@ impl Account {
         self.traffic_at = Some(now);
         match site.traffic.take(&days, fetched.is_long, guard, now) {
             Taken::HeldBack => {
-                log::debug!(account = account, site = name; "answer is all zeros, held back");
+                crate::logging::debug!(account = account, site = name; "answer is all zeros, held back");
                 self.zero_responses += 1;
                 false
             }
             Taken::Empty => {
-                log::debug!(account = account, site = name; "answer holds no traffic");
+                crate::logging::debug!(account = account, site = name; "answer holds no traffic");
                 false
             }
             Taken::Stored => {
@@ -303,14 +304,14 @@ pub(super) fn aliases(tokens: &[String]) -> Vec<String> {
 
 /// Of several accounts with one e-mail only the first whose login did not fail is shown.
 pub(super) fn mark_doubles(accounts: &mut [Account]) {
-    let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+    let mut owners: SortedMap<String, usize> = SortedMap::new();
     let usable_first = [true, false];
     for is_usable in usable_first {
         for (place, account) in accounts.iter().enumerate() {
             if (account.is_logged_in != Some(false)) == is_usable
                 && let Some(email) = &account.email
             {
-                owners.entry(email.clone()).or_insert(place);
+                owners.or_insert_with(email.clone(), || place);
             }
         }
     }
@@ -357,7 +358,7 @@ mod tests {
                 name: name.to_owned(),
                 plan: String::new(),
             },
-            parts: BTreeSet::new(),
+            parts: SortedSet::new(),
         })
     }
 

@@ -3,7 +3,6 @@
 //! It leaves the meaning of answers to [`super::wire`] and when to call to [`super`]. A [`Caller`] works for one
 //! account and is the only one that does, so an account never has two requests under way.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use super::wire;
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::fetch::{Answer, Attempt, Failure, Follow, Request, Retry, RetryAfter, Upstream, Url};
+use crate::sorted::SortedMap;
 
 /// Entries a page (contract, section 3).
 pub(super) const PAGE_SIZE: usize = 100;
@@ -45,7 +45,7 @@ pub(super) struct Session {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     /// Guards the counts.
-    counts: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    counts: Mutex<SortedMap<(&'static str, &'static str), u64>>,
 }
 
 impl Requests {
@@ -60,7 +60,7 @@ impl Requests {
 
     fn count(&self, endpoint: &'static str, outcome: &'static str) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((endpoint, outcome)).or_default() += 1;
+        *counts.or_default((endpoint, outcome)) += 1;
     }
 }
 
@@ -308,7 +308,7 @@ impl Caller<'_> {
                 log::warn!(account = account, endpoint = endpoint, path = shown, kind = kind, cause:% = cause; "request failed");
             }
             _ => {
-                log::debug!(account = account, endpoint = endpoint, path = shown, status = status, took_ms = took_ms, outcome = outcome(attempt.failure); "request answered");
+                crate::logging::debug!(account = account, endpoint = endpoint, path = shown, status = status, took_ms = took_ms, outcome = outcome(attempt.failure); "request answered");
             }
         }
     }
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn every_call_has_a_trace_id_of_its_own_with_the_shape_of_a_random_uuid() {
-        let ids: std::collections::BTreeSet<String> = (0..100).map(|_| trace_id()).collect();
+        let ids: crate::sorted::SortedSet<String> = (0..100).map(|_| trace_id()).collect();
         assert_eq!(ids.len(), 100);
         for id in ids {
             assert!(looks_like_uuid(&id), "{id}");

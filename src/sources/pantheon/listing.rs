@@ -2,12 +2,11 @@
 //!
 //! It asks through a [`Caller`]; the rules of joining are pure. [`super::account`] takes the result up.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::calls::{Caller, PAGE_SIZE, Question};
 use super::wire::{self, Organisation, SiteFacts};
 use crate::fetch::Failure;
 use crate::lenient::FromFields;
+use crate::sorted::{SortedMap, SortedSet};
 
 /// Most pages of one list: 20,000 sites, far more than any account has.
 const PAGES_LIMIT: usize = 200;
@@ -18,20 +17,20 @@ const DIRECT: &str = "";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) facts: SiteFacts,
-    pub(super) parts: BTreeSet<String>,
+    pub(super) parts: SortedSet<String>,
 }
 
 /// What the lists of an account say, and which of them could not be had.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) sites: BTreeMap<String, Found>,
+    pub(super) sites: SortedMap<String, Found>,
     missing: Missing,
 }
 
 #[derive(Debug, Default)]
 struct Missing {
     all_organisations: bool,
-    organisations: BTreeSet<String>,
+    organisations: SortedSet<String>,
 }
 
 impl Missing {
@@ -44,10 +43,10 @@ impl Listing {
     /// Adds the sites of one list; the first sighting of a site wins.
     fn add(&mut self, sites: Vec<SiteFacts>, part: &str) {
         for facts in sites {
-            let found = self.sites.entry(facts.id.clone());
-            let found = found.or_insert_with(|| Found {
+            let id = facts.id.clone();
+            let found = self.sites.or_insert_with(id, || Found {
                 facts,
-                parts: BTreeSet::new(),
+                parts: SortedSet::new(),
             });
             found.parts.insert(part.to_owned());
         }
@@ -135,7 +134,7 @@ impl List<'_> {
 type Entry<T> = (Option<String>, Option<T>);
 
 /// Asks for page after page; `entry` reads one entry.
-fn all_pages<W: FromFields, T: Send>(
+fn all_pages<W: FromFields + Default, T: Send>(
     caller: &mut Caller<'_>,
     list: List<'_>,
     entry: impl Fn(W) -> Entry<T> + Sync,
@@ -163,7 +162,7 @@ fn all_pages<W: FromFields, T: Send>(
 /// The pages of one list so far.
 struct Pages<T> {
     found: Vec<T>,
-    seen: BTreeSet<String>,
+    seen: SortedSet<String>,
     /// Entries without what they should hold.
     strange: usize,
 }
@@ -172,7 +171,7 @@ impl<T> Default for Pages<T> {
     fn default() -> Self {
         Pages {
             found: Vec::new(),
-            seen: BTreeSet::new(),
+            seen: SortedSet::new(),
             strange: 0,
         }
     }

@@ -259,7 +259,7 @@ fn read_tokens(fields: &mut Fields<'_>) -> Option<Tokens> {
     let is_literal = fields.is_given("machine_tokens");
     let is_file = fields.is_given("machine_tokens_file");
     let literal = fields.secret_list("machine_tokens");
-    let path = fields.text("machine_tokens_file");
+    let path = fields.path("machine_tokens_file");
     match (is_literal, is_file) {
         (true, true) => {
             fields.problem(

@@ -3,7 +3,6 @@
 //!
 //! Pure: answers and a time come in, points come out. [`super::families`] shows them, [`super::kept`] keeps them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +10,7 @@ use jiff::Timestamp;
 use super::settings::{History, Latest};
 use super::wire::Day;
 use crate::model::Stamp;
+use crate::sorted::SortedMap;
 
 /// Days are kept for so long before the newest one (contract, section 5).
 const KEPT_S: i64 = 28 * DAY_S;
@@ -62,7 +62,7 @@ pub(super) enum Taken {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Traffic {
     /// By Unix seconds of the day's beginning.
-    pub(super) points: BTreeMap<i64, Counts>,
+    pub(super) points: SortedMap<i64, Counts>,
     /// Whether a short answer has come after the last long one.
     pub(super) is_refreshed: bool,
     /// Whether a count was ever above zero.
@@ -80,7 +80,7 @@ impl Traffic {
         guard: Duration,
         now: Timestamp,
     ) -> Taken {
-        let points: BTreeMap<i64, Counts> = days.iter().filter_map(point).collect();
+        let points: SortedMap<i64, Counts> = days.iter().filter_map(point).collect();
         if points.is_empty() {
             return Taken::Empty;
         }
@@ -109,15 +109,14 @@ impl Traffic {
 
     fn forget_old(&mut self) {
         if let Some(newest) = self.newest() {
-            self.points = self.points.split_off(&newest.saturating_sub(KEPT_S));
+            let oldest = newest.saturating_sub(KEPT_S);
+            self.points.retain(|day, _| *day >= oldest);
         }
-        while self.points.len() > POINTS_LIMIT {
-            self.points.pop_first();
-        }
+        self.points.keep_last(POINTS_LIMIT);
     }
 
     fn newest(&self) -> Option<i64> {
-        self.points.last_key_value().map(|(day, _)| *day)
+        self.points.last().map(|(day, _)| *day)
     }
 
     /// The points that are shown, oldest first, each with the time it carries.

@@ -2,10 +2,8 @@
 //!
 //! What stands for nothing here (an entry without a site, a point without a time) is left to the callers to count.
 
-use serde::de::MapAccess;
-
 use crate::fetch::{Body, Failure};
-use crate::lenient::{FromFields, Item, List, Numeral, Text};
+use crate::lenient::{Fill, FromFields, Scalar, from_fields};
 
 /// The answer to a login.
 #[derive(Debug, Default)]
@@ -109,8 +107,19 @@ impl OrganisationEntry {
 /// The answer with a site's traffic.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    /// None where the field is missing or null.
-    timeseries: Option<List<Day>>,
+    timeseries: Timeseries,
+}
+
+/// The days of a site as they stand in the answer.
+#[derive(Debug, Default)]
+enum Timeseries {
+    /// No such field, or null.
+    #[default]
+    Missing,
+    /// Something else than a list.
+    NoList,
+    /// One that is no object is none.
+    Days(Vec<Option<Day>>),
 }
 
 /// One day of a site.
@@ -126,79 +135,95 @@ pub(super) struct Day {
 impl Traffic {
     /// The days in the order of the answer; none at all for a missing or empty list.
     pub(super) fn days(self) -> Result<Vec<Day>, Failure> {
-        let items = match self.timeseries {
-            None => Vec::new(),
-            Some(List(Some(items))) => items,
-            Some(List(None)) => {
-                return Err(Failure::Shape("\"timeseries\" is no list".to_owned()));
-            }
-        };
-        Ok(items.into_iter().filter_map(|Item(day)| day).collect())
+        match self.timeseries {
+            Timeseries::Missing => Ok(Vec::new()),
+            Timeseries::NoList => Err(Failure::Shape("\"timeseries\" is no list".to_owned())),
+            Timeseries::Days(days) => Ok(days.into_iter().flatten().collect()),
+        }
     }
 }
 
 /// The body as an object.
-pub(super) fn object<T: FromFields>(body: &Body) -> Result<T, Failure> {
-    let Item(object) = body.json::<Item<T>>()?;
+pub(super) fn object<T: FromFields + Default>(body: &Body) -> Result<T, Failure> {
+    let object: Option<T> = body.json()?;
     object.ok_or_else(|| Failure::Shape("no object".to_owned()))
 }
 
 /// The body as a list; what is no object in it comes as an empty one.
-pub(super) fn list<T: FromFields>(body: &Body) -> Result<Vec<T>, Failure> {
-    let List(items) = body.json::<List<T>>()?;
+pub(super) fn list<T: FromFields + Default>(body: &Body) -> Result<Vec<T>, Failure> {
+    let items: Option<Vec<Option<T>>> = body.json()?;
     let items = items.ok_or_else(|| Failure::Shape("no list".to_owned()))?;
-    Ok(items
-        .into_iter()
-        .map(|Item(item)| item.unwrap_or_default())
-        .collect())
-}
-
-/// Reads each named field with the given reader into the struct's field of the same name.
-macro_rules! from_fields {
-    ($type:ident { $($field:ident: $reader:ty),* $(,)? }) => {
-        impl FromFields for $type {
-            fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-                match key {
-                    $(stringify!($field) => self.$field = map.next_value::<$reader>()?.0,)*
-                    _ => return Ok(false),
-                }
-                Ok(true)
-            }
-        }
-    };
+    Ok(items.into_iter().map(Option::unwrap_or_default).collect())
 }
 
 from_fields!(Login {
-    session: Text,
-    user_id: Text,
-    expires_at: Numeral
+    "session" => session,
+    "user_id" => user_id,
+    "expires_at" => expires_at,
 });
-from_fields!(User { email: Text });
-from_fields!(Resolved { id: Text });
-from_fields!(SiteEntry { id: Text, name: Text, plan_name: Text, site: Item<SiteObject> });
+from_fields!(User {
+    "email" => email,
+});
+from_fields!(Resolved {
+    "id" => id,
+});
+from_fields!(SiteEntry {
+    "id" => id,
+    "name" => name,
+    "plan_name" => plan_name,
+    "site" => site,
+});
 from_fields!(SiteObject {
-    id: Text,
-    name: Text,
-    plan_name: Text
+    "id" => id,
+    "name" => name,
+    "plan_name" => plan_name,
 });
-from_fields!(OrganisationEntry { id: Text, organization: Item<OrganisationObject> });
-from_fields!(OrganisationObject { id: Text, profile: Item<Profile> });
-from_fields!(Profile { name: Text });
+from_fields!(OrganisationEntry {
+    "id" => id,
+    "organization" => organization,
+});
+from_fields!(OrganisationObject {
+    "id" => id,
+    "profile" => profile,
+});
+from_fields!(Profile {
+    "name" => name,
+});
 from_fields!(Day {
-    timestamp: Numeral,
-    visits: Numeral,
-    pages_served: Numeral,
-    cache_hits: Numeral,
-    cache_misses: Numeral,
+    "timestamp" => timestamp,
+    "visits" => visits,
+    "pages_served" => pages_served,
+    "cache_hits" => cache_hits,
+    "cache_misses" => cache_misses,
+});
+from_fields!(Traffic {
+    "timeseries" => timeseries,
 });
 
-impl FromFields for Traffic {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        if key != "timeseries" {
-            return Ok(false);
+impl Fill for Timeseries {
+    fn nothing(&mut self) {
+        *self = Timeseries::Missing;
+    }
+
+    fn scalar(&mut self, _: Scalar<'_>) {
+        *self = Timeseries::NoList;
+    }
+
+    fn object(&mut self) -> Option<&mut dyn FromFields> {
+        *self = Timeseries::NoList;
+        None
+    }
+
+    fn list(&mut self) -> bool {
+        *self = Timeseries::Days(Vec::new());
+        true
+    }
+
+    fn item(&mut self) -> Option<&mut dyn Fill> {
+        match self {
+            Timeseries::Days(days) => days.item(),
+            _ => None,
         }
-        self.timeseries = map.next_value()?;
-        Ok(true)
     }
 }
 

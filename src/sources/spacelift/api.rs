@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::wire::{GraphqlError, Reply};
 use crate::fetch::{Body, Failure, Mask, Request, Statuses, Upstream, Url};
-use crate::lenient::Item;
 
 /// What a field says that this key or deployment may not read (contract, section 3.3).
 const NOT_FOR_MACHINES: &str = "not available for machine sessions";
@@ -159,7 +158,7 @@ pub(super) fn read(
     if !(200..300).contains(&status) {
         return Err(refused(status, retry_after, body.head(), mask));
     }
-    let Item(reply) = body.json::<Item<Reply>>()?;
+    let reply: Option<Reply> = body.json()?;
     let reply = reply.ok_or_else(|| Trouble::shape("the reply is no object"))?;
     match objection(&reply.errors, mask) {
         Some(trouble) => Err(trouble),
@@ -190,9 +189,9 @@ fn refused(status: u16, retry_after: Option<Duration>, body: &[u8], mask: &Mask)
 }
 
 /// What the errors in a reply mean; none without errors.
-fn objection(errors: &[Item<GraphqlError>], mask: &Mask) -> Option<Trouble> {
+fn objection(errors: &[Option<GraphqlError>], mask: &Mask) -> Option<Trouble> {
     const NO_MESSAGE: &str = "an error without a message";
-    let messages = errors.iter().map(|Item(error)| {
+    let messages = errors.iter().map(|error| {
         let message = error.as_ref().and_then(|error| error.message.as_deref());
         message.unwrap_or(NO_MESSAGE)
     });

@@ -1,12 +1,11 @@
 //! The slow lists: every stack, every resource, page by page, and what is kept of them across a restart.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::{Deserialize, Serialize};
 
 use super::api::Trouble;
 use super::reading::{Counts, Entity, Page, Stack, UNKNOWN};
 use super::settings::SpaceLabel;
+use crate::sorted::{SortedMap, SortedSet};
 
 /// The state of a resource that is not as its stack wants it.
 const DRIFTED: &str = "DRIFTED";
@@ -18,7 +17,7 @@ const IN_ORDER: &str = "OK";
 pub(super) struct Stacks {
     /// Unix milliseconds.
     pub(super) fetched_ms: i64,
-    by_id: BTreeMap<String, StackDetails>,
+    by_id: SortedMap<String, StackDetails>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,7 +32,7 @@ struct StackDetails {
 pub(super) struct Resources {
     /// Unix milliseconds.
     pub(super) fetched_ms: i64,
-    by_stack: BTreeMap<String, Drift>,
+    by_stack: SortedMap<String, Drift>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -89,13 +88,13 @@ impl StackDetails {
 
 impl Resources {
     pub(super) fn new(fetched_ms: i64, entities: Vec<Entity>) -> Resources {
-        let mut by_stack: BTreeMap<String, Drift> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
+        let mut by_stack: SortedMap<String, Drift> = SortedMap::new();
+        let mut seen = SortedSet::new();
         for entity in entities {
             if entity.id.is_some_and(|id| !seen.insert(id)) {
                 continue;
             }
-            let drift = by_stack.entry(entity.stack).or_default();
+            let drift = by_stack.or_default(entity.stack);
             match entity.is_drifted {
                 true => drift.drifted += 1,
                 false => drift.in_order += 1,
@@ -133,7 +132,7 @@ pub(super) fn all_pages<T>(
     mut ask: impl FnMut(Option<&str>) -> Result<Page<T>, Trouble>,
 ) -> Result<Vec<T>, Trouble> {
     let mut items = Vec::new();
-    let mut cursors: BTreeSet<String> = BTreeSet::new();
+    let mut cursors: SortedSet<String> = SortedSet::new();
     let mut after: Option<String> = None;
     for _ in 0..pages_limit {
         let page = ask(after.as_deref())?;

@@ -17,7 +17,6 @@ mod settings;
 mod standing;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +26,7 @@ use super::{Parts, Poll, Source, SourceKind};
 use crate::cache::Kept;
 use crate::fetch::Failure;
 use crate::model::Families;
+use crate::sorted::SortedMap;
 use api::Http;
 use details::{KeptDetails, Resources, Stacks};
 use question::Collector;
@@ -52,10 +52,10 @@ struct Spacelift {
     parts: Parts,
     session: Session,
     /// Of every collector that is on, in the order in which they are asked.
-    standings: BTreeMap<Collector, Standing>,
+    standings: SortedMap<Collector, Standing>,
     learned: Learned,
     /// When a collector of details is asked next; it is due when it is not here.
-    details_due: BTreeMap<Collector, Instant>,
+    details_due: SortedMap<Collector, Instant>,
     /// Of the last whole poll.
     poll_duration: Option<Duration>,
     exchange_reminder: Reminder,
@@ -113,7 +113,7 @@ impl Spacelift {
             settings,
             parts,
             learned: Learned::default(),
-            details_due: BTreeMap::new(),
+            details_due: SortedMap::new(),
             poll_duration: None,
             exchange_reminder: Reminder::default(),
             has_told_of_duplicates: false,

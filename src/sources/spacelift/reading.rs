@@ -1,13 +1,11 @@
 //! What a reply means: pools, usage, counts, pages. Pure; whatever is missing where it must not be is a decode error.
 
-use std::collections::BTreeMap;
-
 use super::api::{Outcome, Trouble};
 use super::question::Collector;
 use super::wire::{self, Reply};
 use crate::fetch::Failure;
-use crate::lenient::{Item, Text};
 use crate::model::{LABEL_LIMIT_CHARS, cut};
+use crate::sorted::SortedMap;
 
 /// Most items of a page: twenty times what is asked for, so that no upstream decides how much memory is taken.
 const PAGE_ITEMS_MOST: usize = 1_000;
@@ -41,7 +39,7 @@ pub(super) struct Pool {
 /// Values by their labels; those with equal labels are added together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Summed<K: Ord, V> {
-    pub(super) by_labels: BTreeMap<K, V>,
+    pub(super) by_labels: SortedMap<K, V>,
     pub(super) has_duplicates: bool,
 }
 
@@ -146,11 +144,10 @@ pub(super) fn public_pool(reply: Reply) -> Result<PublicPool, Trouble> {
 pub(super) fn pools(reply: Reply) -> Result<Pools, Trouble> {
     let list = reply.data.and_then(|data| data.worker_pools);
     let mut pools = Pools::default();
-    for Item(pool) in list.ok_or_else(|| missing(Collector::WorkerPools))? {
+    for pool in list.ok_or_else(|| missing(Collector::WorkerPools))? {
         let pool = pool.ok_or_else(|| Trouble::shape("workerPools: an item is no object"))?;
         let workers = pool.workers.iter();
-        let drained =
-            workers.filter(|Item(worker)| worker.as_ref().is_some_and(|it| it.is_drained));
+        let drained = workers.filter(|worker| worker.as_ref().is_some_and(|it| it.is_drained));
         let numbers = Pool {
             pending_runs: pool.pending_runs.unwrap_or(0.0),
             busy_workers: pool.busy_workers.unwrap_or(0.0),
@@ -197,14 +194,14 @@ pub(super) fn aggregates(reply: Reply) -> Result<Aggregates, Trouble> {
     })
 }
 
-type Points = Vec<Item<wire::DataPoint>>;
+type Points = Vec<Option<wire::DataPoint>>;
 
 /// Labels by their place: state, stack, space. A missing one is unknown, further ones are dropped.
 fn counts(points: Points, field: &str) -> Result<Counts, Trouble> {
     let mut counts = Counts::default();
     for point in points {
         let (value, labels) = value_and_labels(point, field)?;
-        let mut labels = labels.into_iter().map(|Text(text)| label(text));
+        let mut labels = labels.into_iter().map(label);
         let labels = [(); 3].map(|()| labels.next().unwrap_or_else(|| UNKNOWN.to_owned()));
         counts.add(labels, value, |earlier, later| *earlier += later);
     }
@@ -220,9 +217,9 @@ fn first(points: Points, field: &str) -> Result<Option<f64>, Trouble> {
 }
 
 fn value_and_labels(
-    Item(point): Item<wire::DataPoint>,
+    point: Option<wire::DataPoint>,
     field: &str,
-) -> Result<(f64, Vec<Text>), Trouble> {
+) -> Result<(f64, Vec<Option<String>>), Trouble> {
     let point = point.unwrap_or_default();
     let value = point.value.ok_or_else(|| not_a_number(field))?;
     Ok((value, point.labels))
@@ -252,7 +249,7 @@ pub(super) fn entities(reply: Reply) -> Result<Page<Entity>, Trouble> {
         Ok(Entity {
             id: node.id,
             stack: label(node.stack_id),
-            is_drifted: node.is_drifted.ok_or_else(unclear)?,
+            is_drifted: node.is_drifted.0.ok_or_else(unclear)?,
         })
     })
 }
@@ -268,7 +265,7 @@ fn page<W, T>(
         )));
     }
     let mut items = Vec::with_capacity(list.edges.len());
-    for Item(edge) in list.edges {
+    for edge in list.edges {
         let node = edge.and_then(|edge| edge.node);
         let node = node.ok_or_else(|| Trouble::shape(format!("{field}: an edge has no node")))?;
         items.push(read(node)?);
@@ -310,7 +307,8 @@ mod tests {
 
     fn reply(data: &Value) -> Reply {
         let text = json!({"data": data, "extensions": {"unknown": [1]}}).to_string();
-        let Item(reply) = serde_json::from_str(&text).expect("JSON");
+        let mut reply: Option<Reply> = None;
+        crate::lenient::read(text.as_bytes(), &mut reply).expect("JSON");
         reply.expect("an object")
     }
 
@@ -378,7 +376,7 @@ mod tests {
             ..Pool::default()
         };
         let labels = ["p".to_owned(), "n".to_owned()];
-        assert_eq!(read.by_labels, BTreeMap::from([(labels, expected)]));
+        assert_eq!(read.by_labels, SortedMap::from([(labels, expected)]));
     }
 
     // Contract test 19, the reading of it.

@@ -2,7 +2,6 @@
 //!
 //! Questions are asked one after another, so a new token is shared by all that follow.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::wire::Reply;
 use crate::clock::Clock;
 use crate::config::{Secret, Unreadable};
 use crate::fetch::Failure;
+use crate::sorted::SortedMap;
 
 /// A token that ends sooner is exchanged before it is used (contract, section 3.2).
 const FRESH_LEAST_S: f64 = 30.0;
@@ -42,7 +42,7 @@ pub(super) struct Session {
     earlier: Option<Secret>,
     clock: Arc<dyn Clock>,
     /// By operation and outcome.
-    requests: BTreeMap<(&'static str, Outcome), u64>,
+    requests: SortedMap<(&'static str, Outcome), u64>,
     rejection: Reminder,
     /// What the questions since the last [`Session::take_asked`] took, exchanges left out.
     asked: Duration,
@@ -56,7 +56,7 @@ impl Session {
             token: None,
             earlier: None,
             clock,
-            requests: BTreeMap::new(),
+            requests: SortedMap::new(),
             rejection: Reminder::default(),
             asked: Duration::ZERO,
         }
@@ -175,7 +175,7 @@ impl Session {
             Err(trouble) => trouble.outcome,
         };
         if let Some(outcome) = outcome {
-            *self.requests.entry((operation, outcome)).or_default() += 1;
+            *self.requests.or_default((operation, outcome)) += 1;
         }
     }
 

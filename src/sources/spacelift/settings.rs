@@ -1,6 +1,5 @@
 //! The settings of one account: fields of services.json, and the variables of the exporter that we replace.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Spacelift;
@@ -15,6 +14,7 @@ use crate::config::settings::Given;
 use crate::config::{Fields, Listen, Problem, Secret, parse_listen, shown_value};
 use crate::fetch::{Roots, Url};
 use crate::model::StaticLabels;
+use crate::sorted::SortedSet;
 use crate::sources::{Defaults, Parts, Source, SourceSettings, Usual, WantedLog};
 
 /// Where the exporter that we replace listens when nothing else is said (contract, section 2).
@@ -55,7 +55,7 @@ pub(super) struct Settings {
     /// Ends in `/graphql`.
     pub(super) url: Url,
     pub(super) key: Key,
-    pub(super) collectors: BTreeSet<Collector>,
+    pub(super) collectors: SortedSet<Collector>,
     pub(super) details_interval: Duration,
     pub(super) details_max_pages: u32,
     pub(super) space_label: SpaceLabel,
@@ -211,8 +211,8 @@ fn read_ca(fields: &mut Fields<'_>) -> Option<Roots> {
         .ok()
 }
 
-fn read_collectors(fields: &mut Fields<'_>) -> BTreeSet<Collector> {
-    let mut collectors = BTreeSet::new();
+fn read_collectors(fields: &mut Fields<'_>) -> SortedSet<Collector> {
+    let mut collectors = SortedSet::new();
     for (field, collector) in SWITCHES {
         if fields.boolean(field, go_truth).unwrap_or(true) {
             collectors.insert(collector);

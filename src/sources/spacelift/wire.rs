@@ -1,15 +1,13 @@
 //! The upstream's JSON: only the fields we ask for, every one optional, of all questions in one envelope.
 
-use serde::de::{IgnoredAny, MapAccess};
-
-use crate::lenient::{Flag, FromFields, Item, List, Numeral, Text, Texts};
+use crate::lenient::{Fill, FromFields, Presence, from_fields};
 
 /// A reply.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) data: Option<Data>,
     /// None and an empty list both mean that nothing is wrong.
-    pub(super) errors: Vec<Item<GraphqlError>>,
+    pub(super) errors: Vec<Option<GraphqlError>>,
 }
 
 /// The root fields of all our questions; none where the field is missing, null or no object (no list).
@@ -18,7 +16,7 @@ pub(super) struct Data {
     pub(super) api_key_user: Option<ApiKeyUser>,
     pub(super) viewer: Option<Viewer>,
     pub(super) public_worker_pool: Option<PublicWorkerPool>,
-    pub(super) worker_pools: Option<Vec<Item<WorkerPool>>>,
+    pub(super) worker_pools: Option<Vec<Option<WorkerPool>>>,
     pub(super) usage: Option<Usage>,
     pub(super) metrics: Option<Metrics>,
     pub(super) search_stacks: Option<Connection<Stack>>,
@@ -53,7 +51,7 @@ pub(super) struct WorkerPool {
     pub(super) name: Option<String>,
     pub(super) pending_runs: Option<f64>,
     pub(super) busy_workers: Option<f64>,
-    pub(super) workers: Vec<Item<WorkerFields>>,
+    pub(super) workers: Vec<Option<WorkerFields>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,23 +70,23 @@ pub(super) struct Usage {
 
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    pub(super) stacks_count_by_state: Vec<Item<DataPoint>>,
-    pub(super) resources_count_by_drift: Vec<Item<DataPoint>>,
-    pub(super) avg_stack_size_by_resource_count: Vec<Item<DataPoint>>,
-    pub(super) average_run_duration: Vec<Item<DataPoint>>,
-    pub(super) median_run_duration: Vec<Item<DataPoint>>,
+    pub(super) stacks_count_by_state: Vec<Option<DataPoint>>,
+    pub(super) resources_count_by_drift: Vec<Option<DataPoint>>,
+    pub(super) avg_stack_size_by_resource_count: Vec<Option<DataPoint>>,
+    pub(super) average_run_duration: Vec<Option<DataPoint>>,
+    pub(super) median_run_duration: Vec<Option<DataPoint>>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct DataPoint {
     pub(super) value: Option<f64>,
-    pub(super) labels: Vec<Text>,
+    pub(super) labels: Vec<Option<String>>,
 }
 
 /// A page of a list.
 #[derive(Debug)]
 pub(super) struct Connection<T> {
-    pub(super) edges: Vec<Item<Edge<T>>>,
+    pub(super) edges: Vec<Option<Edge<T>>>,
     pub(super) page_info: Option<PageInfo>,
 }
 
@@ -120,8 +118,8 @@ pub(super) struct SpaceDetails {
 #[derive(Debug, Default)]
 pub(super) struct Entity {
     pub(super) id: Option<String>,
-    /// Whether `drifted` is not null; none where the field is missing.
-    pub(super) is_drifted: Option<bool>,
+    /// Whether `drifted` is not null.
+    pub(super) is_drifted: Presence,
     pub(super) stack_id: Option<String>,
 }
 
@@ -140,121 +138,94 @@ impl<T> Default for Edge<T> {
     }
 }
 
-fn object<'de, T: FromFields, A: MapAccess<'de>>(map: &mut A) -> Result<Option<T>, A::Error> {
-    Ok(map.next_value::<Item<T>>()?.0)
-}
-
-/// A list; null and what is no list is an empty one.
-fn list<'de, T: FromFields, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<Item<T>>, A::Error> {
-    Ok(map.next_value::<List<T>>()?.0.unwrap_or_default())
-}
-
-fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<String>, A::Error> {
-    Ok(map.next_value::<Text>()?.0)
-}
-
-fn number<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<f64>, A::Error> {
-    Ok(map.next_value::<Numeral>()?.0)
-}
-
-/// The fields of an object: name in the JSON, field, how it is read.
-macro_rules! fields {
-    ($object:ident $(<$of:ident>)? { $($key:literal => $field:ident: $read:expr,)* }) => {
-        impl $(<$of: FromFields>)? FromFields for $object $(<$of>)? {
-            fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-                match key {
-                    $($key => self.$field = $read(map)?,)*
-                    _ => return Ok(false),
-                }
-                Ok(true)
-            }
+from_fields!(Reply {
+    "data" => data,
+    "errors" => errors,
+});
+from_fields!(Data {
+    "apiKeyUser" => api_key_user,
+    "viewer" => viewer,
+    "publicWorkerPool" => public_worker_pool,
+    "workerPools" => worker_pools,
+    "usage" => usage,
+    "metrics" => metrics,
+    "searchStacks" => search_stacks,
+    "searchManagedEntities" => search_managed_entities,
+});
+from_fields!(GraphqlError {
+    "message" => message,
+});
+from_fields!(ApiKeyUser {
+    "jwt" => jwt,
+    "validUntil" => valid_until,
+});
+from_fields!(PublicWorkerPool {
+    "parallelism" => parallelism,
+    "busyWorkers" => busy_workers,
+    "pendingRuns" => pending_runs,
+});
+from_fields!(WorkerPool {
+    "id" => id,
+    "name" => name,
+    "pendingRuns" => pending_runs,
+    "busyWorkers" => busy_workers,
+    "workers" => workers,
+});
+from_fields!(WorkerFields {
+    "drained" => is_drained,
+});
+from_fields!(Usage {
+    "billingPeriodStart" => billing_period_start,
+    "billingPeriodEnd" => billing_period_end,
+    "usedPrivateMinutes" => used_private_minutes,
+    "usedPublicMinutes" => used_public_minutes,
+    "usedSeats" => used_seats,
+});
+from_fields!(Metrics {
+    "stacksCountByState" => stacks_count_by_state,
+    "resourcesCountByDrift" => resources_count_by_drift,
+    "avgStackSizeByResourceCount" => avg_stack_size_by_resource_count,
+    "averageRunDuration" => average_run_duration,
+    "medianRunDuration" => median_run_duration,
+});
+from_fields!(DataPoint {
+    "value" => value,
+    "labels" => labels,
+});
+impl<T: FromFields + Default> FromFields for Connection<T> {
+    fn field(&mut self, name: &str) -> Option<&mut dyn Fill> {
+        match name {
+            "edges" => Some(&mut self.edges),
+            "pageInfo" => Some(&mut self.page_info),
+            _ => None,
         }
-    };
-}
-
-fields!(Reply {
-    "data" => data: object,
-    "errors" => errors: list,
-});
-fields!(Data {
-    "apiKeyUser" => api_key_user: object,
-    "viewer" => viewer: object,
-    "publicWorkerPool" => public_worker_pool: object,
-    "workerPools" => worker_pools: |map: &mut A| Ok(map.next_value::<List<WorkerPool>>()?.0),
-    "usage" => usage: object,
-    "metrics" => metrics: object,
-    "searchStacks" => search_stacks: object,
-    "searchManagedEntities" => search_managed_entities: object,
-});
-fields!(GraphqlError {
-    "message" => message: text,
-});
-fields!(ApiKeyUser {
-    "jwt" => jwt: text,
-    "validUntil" => valid_until: number,
-});
-fields!(PublicWorkerPool {
-    "parallelism" => parallelism: number,
-    "busyWorkers" => busy_workers: number,
-    "pendingRuns" => pending_runs: number,
-});
-fields!(WorkerPool {
-    "id" => id: text,
-    "name" => name: text,
-    "pendingRuns" => pending_runs: number,
-    "busyWorkers" => busy_workers: number,
-    "workers" => workers: list,
-});
-fields!(WorkerFields {
-    "drained" => is_drained: |map: &mut A| Ok(map.next_value::<Flag>()?.0),
-});
-fields!(Usage {
-    "billingPeriodStart" => billing_period_start: number,
-    "billingPeriodEnd" => billing_period_end: number,
-    "usedPrivateMinutes" => used_private_minutes: number,
-    "usedPublicMinutes" => used_public_minutes: number,
-    "usedSeats" => used_seats: number,
-});
-fields!(Metrics {
-    "stacksCountByState" => stacks_count_by_state: list,
-    "resourcesCountByDrift" => resources_count_by_drift: list,
-    "avgStackSizeByResourceCount" => avg_stack_size_by_resource_count: list,
-    "averageRunDuration" => average_run_duration: list,
-    "medianRunDuration" => median_run_duration: list,
-});
-fields!(DataPoint {
-    "value" => value: number,
-    "labels" => labels: |map: &mut A| Ok(map.next_value::<Texts>()?.0.unwrap_or_default()),
-});
-fields!(Connection<T> {
-    "edges" => edges: list,
-    "pageInfo" => page_info: object,
-});
-fields!(Edge<T> {
-    "node" => node: object,
-});
-fields!(PageInfo {
-    "endCursor" => end_cursor: text,
-    "hasNextPage" => has_next_page: |map: &mut A| Ok(map.next_value::<Flag>()?.0),
-});
-fields!(Stack {
-    "id" => id: text,
-    "state" => state: text,
-    "space" => space: text,
-    "spaceDetails" => space_details: object,
-});
-fields!(SpaceDetails {
-    "id" => id: text,
-    "name" => name: text,
-});
-fields!(Entity {
-    "id" => id: text,
-    "drifted" => is_drifted: |map: &mut A| Ok(Some(map.next_value::<Option<IgnoredAny>>()?.is_some())),
-    "stackId" => stack_id: text,
-});
-
-impl FromFields for Viewer {
-    fn take<'de, A: MapAccess<'de>>(&mut self, _: &str, _: &mut A) -> Result<bool, A::Error> {
-        Ok(false)
     }
 }
+impl<T: FromFields + Default> FromFields for Edge<T> {
+    fn field(&mut self, name: &str) -> Option<&mut dyn Fill> {
+        match name {
+            "node" => Some(&mut self.node),
+            _ => None,
+        }
+    }
+}
+from_fields!(PageInfo {
+    "endCursor" => end_cursor,
+    "hasNextPage" => has_next_page,
+});
+from_fields!(Stack {
+    "id" => id,
+    "state" => state,
+    "space" => space,
+    "spaceDetails" => space_details,
+});
+from_fields!(SpaceDetails {
+    "id" => id,
+    "name" => name,
+});
+from_fields!(Entity {
+    "id" => id,
+    "drifted" => is_drifted,
+    "stackId" => stack_id,
+});
+from_fields!(Viewer {});

@@ -2,14 +2,13 @@
 //!
 //! Names, labels and values are fixed by the contract, section 4.
 
-use std::collections::BTreeMap;
-
 use super::reading::{Component, FIELDS, Standing};
 use super::state::State;
 use super::words::{ComponentStatus, Impact, Indicator, MaintenanceStatus};
 use super::{Scale, Shown};
 use crate::history::WINDOWS;
 use crate::model::{Families, Family, FamilyMeta};
+use crate::sorted::SortedMap;
 
 static SERVICE_STATUS: Family<1> = Family::gauge(
     "statuspage_service_status",
@@ -387,8 +386,8 @@ fn add_components(shown: &Shown<'_>, state: &State, families: &mut Families) {
             .count();
         families.add(&COMPONENTS, [name, status.word()], count as f64);
     }
-    let mut bearers: BTreeMap<&str, usize> = BTreeMap::new();
-    leaves().for_each(|component| *bearers.entry(&component.name).or_default() += 1);
+    let mut bearers: SortedMap<&str, usize> = SortedMap::new();
+    leaves().for_each(|component| *bearers.or_default(&component.name) += 1);
     let collisions: usize = bearers.values().filter(|count| **count > 1).sum();
     families.add(&NAME_COLLISIONS, [name], collisions as f64);
 }
@@ -397,10 +396,10 @@ fn add_components(shown: &Shown<'_>, state: &State, families: &mut Families) {
 fn worst<'a, K: Ord>(
     components: &'a [Component],
     key: impl Fn(&'a Component) -> K,
-) -> BTreeMap<K, ComponentStatus> {
-    let mut worst: BTreeMap<K, ComponentStatus> = BTreeMap::new();
+) -> SortedMap<K, ComponentStatus> {
+    let mut worst: SortedMap<K, ComponentStatus> = SortedMap::new();
     for component in components {
-        let status = worst.entry(key(component)).or_insert(component.status);
+        let status = worst.or_insert_with(key(component), || component.status);
         if component.status.component_severity() > status.component_severity() {
             *status = component.status;
         }

@@ -11,7 +11,6 @@ mod state;
 mod wire;
 mod words;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use crate::fetch::{Answer, Decoded, Failure, Request, Retry, RetryAfter, Url};
 use crate::history::{History, WINDOWS};
 use crate::model::{Families, LABEL_LIMIT_CHARS, StaticLabels, cut};
 use crate::notify::{Event, slack_text};
+use crate::sorted::SortedSet;
 use reading::{FIELDS, Reading, Standing};
 use state::{Change, State};
 
@@ -179,7 +179,7 @@ struct Statuspage {
     response_time: Duration,
     not_understood: [u64; FIELDS.len()],
     /// What was not understood in the last answer; a change of it is logged.
-    strange_words: BTreeSet<String>,
+    strange_words: SortedSet<String>,
 }
 
 /// What makes the next request conditional, as received.
@@ -220,7 +220,7 @@ impl Statuspage {
             was_good: None,
             response_time: Duration::ZERO,
             not_understood: [0; FIELDS.len()],
-            strange_words: BTreeSet::new(),
+            strange_words: SortedSet::new(),
         }
     }
 

@@ -2,8 +2,6 @@
 //!
 //! Pure: bytes come in, a [`Reading`] goes out. What was known before is joined to it in [`super::state`].
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +12,8 @@ use super::words::{
 };
 use super::{AFFECTED_LIMIT_CHARS, NAME_LIMIT_CHARS, product};
 use crate::fetch::{Body, Failure};
-use crate::lenient::Item;
 use crate::model::{LABEL_LIMIT_CHARS, cut};
+use crate::sorted::SortedSet;
 
 /// What stands for an id that is missing.
 pub(super) const NO_ID: &str = "unknown";
@@ -120,7 +118,7 @@ pub(super) struct MaintenanceLabels {
 #[derive(Clone, Debug, Default)]
 pub(super) struct NotUnderstood {
     pub(super) counts: [u64; FIELDS.len()],
-    pub(super) examples: BTreeSet<String>,
+    pub(super) examples: SortedSet<String>,
 }
 
 impl NotUnderstood {
@@ -142,10 +140,10 @@ impl NotUnderstood {
     }
 
     /// The objects of a list; everything else in it is counted.
-    fn objects<T>(&mut self, items: Option<Vec<Item<T>>>) -> Vec<T> {
+    fn objects<T>(&mut self, items: Option<Vec<Option<T>>>) -> Vec<T> {
         let items = items.into_iter().flatten();
         items
-            .filter_map(|Item(item)| item.or_else(|| self.no_object()))
+            .filter_map(|item| item.or_else(|| self.no_object()))
             .collect()
     }
 
@@ -160,8 +158,8 @@ impl NotUnderstood {
 /// # Errors
 /// `Json` for what is no JSON, `Shape` for JSON that is no summary; both name the product that it looks like.
 pub(super) fn read(body: &Body, page: &str) -> Result<Reading, Failure> {
-    let Item(summary) = body
-        .json::<Item<wire::Summary>>()
+    let summary = body
+        .json::<Option<wire::Summary>>()
         .map_err(|failure| match failure {
             Failure::Json(what) => Failure::Json(format!("{what}{}", product::hint(body.head()))),
             other => other,
@@ -170,15 +168,11 @@ pub(super) fn read(body: &Body, page: &str) -> Result<Reading, Failure> {
     let summary = summary.ok_or_else(|| shape("no JSON object"))?;
     let indicator = summary
         .status
-        .indicator
-        .as_deref()
+        .as_ref()
+        .and_then(|status| status.indicator.as_deref())
         .filter(|word| !word.is_empty())
         .map(Indicator::read);
-    let has_components = summary
-        .components
-        .iter()
-        .flatten()
-        .any(|Item(component)| component.is_some());
+    let has_components = summary.components.iter().flatten().any(Option::is_some);
     if indicator.is_none() && !has_components {
         return Err(shape("neither a \"status.indicator\" nor components"));
     }
@@ -195,7 +189,7 @@ pub(super) fn read(body: &Body, page: &str) -> Result<Reading, Failure> {
         components,
         incidents: first_of_each(incidents, |incident| &incident.id),
         maintenances: first_of_each(maintenances, |maintenance| &maintenance.id),
-        page_updated_ms: summary.page.updated_at.as_deref().and_then(parse_ms),
+        page_updated_ms: summary.page.and_then(|page| parse_ms(&page.updated_at?)),
         not_understood,
     };
     Ok(reading)
@@ -240,17 +234,17 @@ pub(super) fn judge(
 }
 
 fn read_components(
-    items: Option<Vec<Item<wire::Component>>>,
+    items: Option<Vec<Option<wire::Component>>>,
     not_understood: &mut NotUnderstood,
 ) -> Vec<Component> {
     let components = not_understood.objects(items);
     // A group usually stands after some of its children: names first.
-    let group_names: std::collections::BTreeMap<String, Box<str>> = components
+    let group_names: crate::sorted::SortedMap<String, Box<str>> = components
         .iter()
         .filter(|component| component.is_group)
         .filter_map(|group| Some((group.id.clone()?, component_name(group))))
         .collect();
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     let mut read = Vec::with_capacity(components.len());
     for component in components {
         // Components without an id are told apart by their names.
@@ -290,7 +284,7 @@ fn component_name(component: &wire::Component) -> Box<str> {
 }
 
 fn read_incidents(
-    items: Option<Vec<Item<wire::Incident>>>,
+    items: Option<Vec<Option<wire::Incident>>>,
     page: &str,
     not_understood: &mut NotUnderstood,
 ) -> Vec<Incident> {
@@ -331,7 +325,7 @@ fn read_incidents(
             impact: impact_label(impact, incident.impact.as_deref()),
             shortlink: shortlink(&incident, page),
             started_at: time_label(started_at),
-            affected_components: join_affected(incident.components.iter().map(String::as_str)),
+            affected_components: join_affected(names(&incident.components)),
         };
         read.push(Incident {
             id: id(incident.id.as_deref()),
@@ -345,7 +339,7 @@ fn read_incidents(
 }
 
 fn read_maintenances(
-    items: Option<Vec<Item<wire::Incident>>>,
+    items: Option<Vec<Option<wire::Incident>>>,
     not_understood: &mut NotUnderstood,
 ) -> Vec<Maintenance> {
     let mut read = Vec::new();
@@ -378,7 +372,7 @@ fn read_maintenances(
                 LABEL_LIMIT_CHARS,
             )
             .into(),
-            affected_components: join_affected(maintenance.components.iter().map(String::as_str)),
+            affected_components: join_affected(names(&maintenance.components)),
         };
         read.push(Maintenance {
             id: id(maintenance.id.as_deref()),
@@ -432,6 +426,11 @@ fn shortlink(incident: &wire::Incident, page: &str) -> Box<str> {
     }
 }
 
+fn names(components: &[Option<wire::Component>]) -> impl Iterator<Item = &str> {
+    let components = components.iter().flatten();
+    components.filter_map(|component| component.name.as_deref())
+}
+
 /// The names of affected components as the label has them.
 pub(super) fn join_affected<'a>(names: impl Iterator<Item = &'a str>) -> Box<str> {
     let mut joined = String::new();
@@ -469,7 +468,7 @@ pub(super) fn parse_ms(time: &str) -> Option<i64> {
 
 /// Of items with one id the first counts.
 fn first_of_each<T>(items: Vec<T>, id: impl Fn(&T) -> &str) -> Vec<T> {
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     let mut kept = Vec::with_capacity(items.len());
     for item in items {
         if seen.insert(id(&item).to_owned()) {

@@ -3,7 +3,6 @@
 //! Pure: [`State::advance`] joins a state and a reading to the next state and says what changed. The cache keeps it
 //! as JSON.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::reading::{Component, IncidentLabels, MaintenanceLabels, Reading, Verdict};
 use super::words::{ComponentStatus, Impact, Indicator, MaintenanceStatus};
 use crate::notify::Event;
+use crate::sorted::SortedSet;
 
 /// The last good state of a page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl State {
             ),
             None => Default::default(),
         };
-        let present: BTreeSet<&str> = reading
+        let present: SortedSet<&str> = reading
             .components
             .iter()
             .map(|component| &*component.name)
@@ -125,12 +125,12 @@ impl State {
             gone_at_ms: now_ms,
         });
         removed.extend(missing);
-        let mut seen = BTreeSet::new();
+        let mut seen = SortedSet::new();
         removed.retain(|component| {
             !present.contains(&*component.name) && seen.insert(component.name.clone())
         });
 
-        let was_active: BTreeSet<Box<str>> = active(&incidents)
+        let was_active: SortedSet<Box<str>> = active(&incidents)
             .map(|incident| incident.id.clone())
             .collect();
         let incidents = join(
@@ -192,7 +192,7 @@ impl State {
     /// Whether the step from `earlier` to this state is worth a write: the verdict, the ids of incidents and
     /// maintenances, or a component changed. Times alone are not.
     pub(super) fn differs_from(&self, earlier: &State) -> bool {
-        let statuses = |state: &State| -> BTreeSet<(Box<str>, Box<str>, u8)> {
+        let statuses = |state: &State| -> SortedSet<(Box<str>, Box<str>, u8)> {
             let components = state.components.iter();
             components
                 .map(|component| {
@@ -205,10 +205,10 @@ impl State {
                 })
                 .collect()
         };
-        let incidents = |state: &State| -> BTreeSet<Box<str>> {
+        let incidents = |state: &State| -> SortedSet<Box<str>> {
             state.active_incidents().map(|one| one.id.clone()).collect()
         };
-        let maintenances = |state: &State| -> BTreeSet<Box<str>> {
+        let maintenances = |state: &State| -> SortedSet<Box<str>> {
             state
                 .active_maintenances()
                 .map(|one| one.id.clone())
@@ -248,7 +248,7 @@ fn join<T: Tracked>(
     joined
 }
 
-fn changes(incidents: &[Incident], was_active: &BTreeSet<Box<str>>) -> Vec<Change> {
+fn changes(incidents: &[Incident], was_active: &SortedSet<Box<str>>) -> Vec<Change> {
     let event = |incident: &Incident| match (was_active.contains(&incident.id), incident.gone_at_ms)
     {
         (false, None) => Some(Event::Opened),

@@ -17,6 +17,7 @@ use crate::config::{Fields, Reach};
 use crate::fetch::{Failure, Fetcher, Proxies, Upstream, UpstreamSettings};
 use crate::model::Families;
 use crate::notify::Notifier;
+use crate::sorted::SortedMap;
 use crate::sources::aaisp::KIND;
 use crate::sources::{Defaults, Next, Parts, Poll, Scale, Source};
 
@@ -51,8 +52,8 @@ impl Rig {
 
     pub(super) fn with_timeout(key: &str, chaos: Chaos, fields: Value, timeout: Duration) -> Rig {
         capture_log();
-        let mut values: BTreeMap<String, Value> =
-            BTreeMap::from([("base_url".to_owned(), chaos.url().into())]);
+        let mut values: SortedMap<String, Value> =
+            SortedMap::from([("base_url".to_owned(), chaos.url().into())]);
         if fields.get("control_password_file").is_none() {
             values.insert("control_password".to_owned(), PASSWORD.into());
         }

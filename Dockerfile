@@ -7,15 +7,14 @@
 
 FROM rust:1-bookworm AS build
 WORKDIR /build
-# Packed relocations make a static binary 160 KB smaller.
-ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 
 # The dependencies alone, so that this layer is kept until Cargo.toml or Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo/static.toml .cargo/
 RUN mkdir src \
     && touch src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
-    && cargo build --release --locked --target "$(rustc --print host-tuple)"
+    && cargo build --release --locked --config .cargo/static.toml --target "$(rustc --print host-tuple)"
 
 # The program. Its files may be older than what was built above, so cargo is told that they are new.
 COPY services.json.example build.rs ./
@@ -23,7 +22,7 @@ COPY src src
 ARG REVISION=unknown
 RUN touch src/lib.rs src/main.rs \
     && SAAS_EXPORTER_REVISION="$REVISION" \
-       cargo build --release --locked --target "$(rustc --print host-tuple)" \
+       cargo build --release --locked --config .cargo/static.toml --target "$(rustc --print host-tuple)" \
     && mkdir -p out/cache \
     && cp "target/$(rustc --print host-tuple)/release/saas-exporter" out/
 

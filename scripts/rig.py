@@ -30,8 +30,8 @@ PROMETHEUS = {
     "X-Prometheus-Scrape-Timeout-Seconds": "10",
 }
 STATIC_TARGET = "x86_64-unknown-linux-gnu"
-# As the Dockerfile builds it.
-STATIC_FLAGS = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
+# As the Dockerfile and scripts/release build it.
+STATIC_CONFIGURATION = ".cargo/static.toml"
 
 # From examples/upstream.rs: the first moment of its pages, and the severity by generation and place of a component.
 GENERATION_0_S = 1767225600
@@ -60,7 +60,7 @@ def build_exporter(static):
     path = exporter_path(static)
     if static:
         # A target of its own keeps the flags away from build scripts and from the other build.
-        cargo("--bin", "saas-exporter", "--target", STATIC_TARGET, flags=STATIC_FLAGS)
+        cargo("--bin", "saas-exporter", "--target", STATIC_TARGET, "--config", STATIC_CONFIGURATION)
     else:
         cargo("--bin", "saas-exporter")
     return path
@@ -70,8 +70,9 @@ def exporter_path(static):
     return os.path.join(target_folder(), *([STATIC_TARGET] if static else []), "release", "saas-exporter")
 
 
-def cargo(*arguments, flags=None):
-    environment = {**os.environ, **({"RUSTFLAGS": flags} if flags else {})}
+def cargo(*arguments):
+    # A variable for flags would take the place of those in a configuration.
+    environment = {name: value for name, value in os.environ.items() if name != "RUSTFLAGS"}
     command = ["cargo", "build", "--release", "--locked", "--quiet", *arguments]
     note("building: " + " ".join(command))
     subprocess.run(command, cwd=ROOT, env=environment, check=True)

@@ -40,6 +40,7 @@ _saas_exporter_flags() {
     local flags=(
         --config.file=
         --config.check
+        --healthcheck
         --web.listen-address=
         --web.port=
         --web.enable-reload

@@ -5,6 +5,7 @@
 complete -c saas-exporter -f
 complete -c saas-exporter -l config.file -r -F -d 'File that lists the services'
 complete -c saas-exporter -l config.check -d 'Check the configuration, print what would run, and exit'
+complete -c saas-exporter -l healthcheck -d 'Ask the exporter that runs in this container, or here with the same settings, for its health, and exit'
 complete -c saas-exporter -l web.listen-address -x -d 'Address to listen on'
 complete -c saas-exporter -l web.port -x -d 'Port to listen on at all addresses, unless --web.listen-address says otherwise'
 complete -c saas-exporter -l web.enable-reload -d 'Let POST /-/reload read the configuration again, as SIGHUP does in any case'

@@ -35,6 +35,7 @@ pub mod lenient;
 pub mod logging;
 pub mod model;
 pub mod notify;
+pub mod overview;
 pub mod packing;
 pub mod pages;
 pub mod poller;

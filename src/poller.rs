@@ -251,7 +251,11 @@ impl Shown {
         drop(packer);
         Entry {
             blocks,
-            status: self.status.clone(),
+            status: ServiceStatus {
+                overview: Arc::new(source.overview()),
+                exchange: self.upstream.last_exchange(),
+                ..self.status.clone()
+            },
             version: 0,
         }
     }
@@ -281,14 +285,8 @@ impl Worker {
             address: service.settings.address(),
             about: service.settings.about(),
             own_health: service.settings.own_health(),
-            headline: None,
-            is_ready: false,
-            last_poll: None,
-            last_duration: None,
-            last_success: None,
-            next_poll: None,
             due: Some(shared.clock.instant()),
-            failure: None,
+            ..ServiceStatus::default()
         };
         let upstream = Upstream::new(
             Arc::clone(&shared.fetcher),
@@ -386,6 +384,8 @@ impl Worker {
             .note_poll(outcome.as_ref().err().map(Failure::kind), duration, now);
         self.log(outcome.as_ref().err(), ended, due);
         let wait = due.saturating_duration_since(ended);
+        let earlier = self.shown.status.failure.take();
+        let past_failure = earlier.or(self.shown.status.past_failure.take());
         self.shown.status = ServiceStatus {
             is_ready: true,
             last_poll: Some(now),
@@ -394,10 +394,12 @@ impl Worker {
             next_poll: now.checked_add(wait).ok(),
             due: Some(due),
             failure: outcome.err().map(|failure| FailureNote {
+                time: now,
                 kind: failure.kind(),
                 sentence: failure.to_string(),
                 remedy: failure.remedy(),
             }),
+            past_failure,
             ..self.shown.status.clone()
         };
         // The end of the process waits for this write, and so for the page that it belongs to.

@@ -55,16 +55,10 @@ impl Server {
         let path = asked.target.split('?').next().unwrap_or_default();
         let respond = match path {
             "/metrics" => Self::metrics,
-            "/" => Self::landing_page,
             "/-/healthy" => Self::healthy,
             "/health" => Self::health,
             "/-/ready" => Self::ready,
-            _ => {
-                return text_answer(
-                    404,
-                    "Not found. There are /, /metrics, /-/healthy and /-/ready.\n",
-                );
-            }
+            _ => return self.for_people(path),
         };
         respond(self, asked)
     }
@@ -124,21 +118,18 @@ impl Server {
         Blocks::new(&own.finish())
     }
 
-    fn landing_page(&mut self, _: &Asked<'_>) -> Answer {
-        let page = landing::page(&self.snapshot.entries().1, Timestamp::now());
-        let headers = vec![
-            ("Content-Type", "text/html; charset=utf-8".to_owned()),
-            (
-                "Content-Security-Policy",
-                landing::SECURITY_POLICY.to_owned(),
-            ),
-            ("X-Content-Type-Options", "nosniff".to_owned()),
-            ("Cache-Control", "no-store".to_owned()),
-        ];
+    /// The pages for people, and what stands nowhere.
+    fn for_people(&self, path: &str) -> Answer {
+        let Some(page) = landing::page(path, &self.snapshot.entries().1, Timestamp::now()) else {
+            return text_answer(
+                404,
+                "Not found. There are /, /metrics, /api/v1/services, /-/healthy and /-/ready.\n",
+            );
+        };
         Answer {
-            status: 200,
-            headers,
-            body: page.into(),
+            status: page.status,
+            headers: page.headers(),
+            body: page.body.as_ref().into(),
         }
     }
 

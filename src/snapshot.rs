@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::exposition::Blocks;
+use crate::fetch::Exchange;
+use crate::overview::Overview;
 use crate::sorted::SortedMap;
 
 /// What is shown of one service.
@@ -16,7 +18,7 @@ use crate::sorted::SortedMap;
 pub struct Entry {
     /// Its series, and those of the exporter about it.
     pub blocks: Blocks,
-    /// Its line on the landing page.
+    /// What the pages for people say of it.
     pub status: ServiceStatus,
     /// Another number for every entry ever published; given by [`Snapshot::publish`].
     pub version: u64,
@@ -25,7 +27,7 @@ pub struct Entry {
 /// A service's key and its entry.
 pub type KeyedEntry = (Arc<str>, Arc<Entry>);
 
-/// What the landing page says of a service.
+/// What the pages for people say of a service.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceStatus {
     /// The type in services.json.
@@ -40,6 +42,10 @@ pub struct ServiceStatus {
     pub own_health: Option<String>,
     /// Its state in words, if it is known.
     pub headline: Option<String>,
+    /// How good that is, and what it is made of.
+    pub overview: Arc<Overview>,
+    /// The last request to its upstream, if there was one.
+    pub exchange: Option<Arc<Exchange>>,
     /// Whether it was polled, or loaded from the cache, once.
     pub is_ready: bool,
     /// When the last poll ended.
@@ -54,11 +60,15 @@ pub struct ServiceStatus {
     pub due: Option<Instant>,
     /// Why the last poll failed, if it did.
     pub failure: Option<FailureNote>,
+    /// The last failure, when polls have succeeded since.
+    pub past_failure: Option<FailureNote>,
 }
 
 /// A failed poll, for people.
 #[derive(Clone, Debug)]
 pub struct FailureNote {
+    /// When the poll ended.
+    pub time: Timestamp,
     /// The failure kind.
     pub kind: &'static str,
     /// What happened.

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketType, sockopt};
@@ -41,6 +41,8 @@ const PATIENCE_TIMES: u32 = 5;
 pub struct Supervisor {
     socket: Option<(UnixDatagram, SocketAddr)>,
     watchdog: Option<Duration>,
+    /// Whether the last report failed: the change is logged, not the repetition.
+    is_failing: AtomicBool,
 }
 
 /// Feeds the watchdog from the main loop, so that a main loop that hangs feeds it no more.
@@ -77,6 +79,7 @@ impl Supervisor {
         Supervisor {
             watchdog: settings.watchdog.filter(|_| socket.is_some()),
             socket,
+            is_failing: AtomicBool::new(false),
         }
     }
 
@@ -113,7 +116,9 @@ impl Supervisor {
         let Some((socket, address)) = &self.socket else {
             return;
         };
-        if let Err(cause) = socket.send_to_addr(text.as_bytes(), address) {
+        let sent = socket.send_to_addr(text.as_bytes(), address);
+        let was_failing = self.is_failing.swap(sent.is_err(), Ordering::Relaxed);
+        if let (Err(cause), false) = (sent, was_failing) {
             log::warn!(cause:% = cause; "cannot report to the supervisor");
         }
     }

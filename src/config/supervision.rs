@@ -28,24 +28,33 @@ impl Supervision {
             let text = given.variable(name)?;
             let number = text.parse().ok().filter(|number| *number <= most);
             if number.is_none() {
-                // The value is not shown, as everywhere where it helps nobody.
-                let what = format!("{name}: no whole number up to {most}; the supervisor sets it");
-                problems.push(Problem::new(what));
+                let what = [
+                    name,
+                    ": is no number that a supervisor sets here (not shown)",
+                ];
+                problems.push(Problem::new(what.concat()));
             }
             number
         };
-        let own_id = u64::from(own_id);
-        let watchdog = number("WATCHDOG_USEC", u64::MAX).filter(|time_us| *time_us > 0);
-        let is_watched = number("WATCHDOG_PID", u64::MAX).is_none_or(|id| id == own_id);
+        let own_id = Some(u64::from(own_id));
+        let watchdog_us = number("WATCHDOG_USEC", u64::MAX).filter(|time_us| *time_us > 0);
+        let watched = number("WATCHDOG_PID", u64::MAX).or(own_id);
         let count = number("LISTEN_FDS", SOCKETS_LIMIT).unwrap_or(0);
-        let is_passed = number("LISTEN_PID", u64::MAX) == Some(own_id);
-        let names = given.variable("LISTEN_FDNAMES").unwrap_or_default();
-        let names = names.split(':').chain(std::iter::repeat(""));
-        let count = if is_passed { count as usize } else { 0 };
+        let is_passed = number("LISTEN_PID", u64::MAX) == own_id;
+        let mut names = given
+            .variable("LISTEN_FDNAMES")
+            .unwrap_or_default()
+            .split(':');
+        let mut sockets = Vec::new();
+        for _ in 0..if is_passed { count } else { 0 } {
+            sockets.push(names.next().unwrap_or_default().to_owned());
+        }
         Supervision {
             notify_socket: given.variable("NOTIFY_SOCKET").map(str::to_owned),
-            watchdog: watchdog.filter(|_| is_watched).map(Duration::from_micros),
-            sockets: names.take(count).map(str::to_owned).collect(),
+            watchdog: watchdog_us
+                .filter(|_| watched == own_id)
+                .map(Duration::from_micros),
+            sockets,
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Body {
     head: Vec<u8>,
     /// What follows, deflated; empty if there is nothing.
     packed_rest: Vec<u8>,
+    /// The size of the whole.
+    pub(super) bytes: usize,
     /// When the last byte was read.
     pub(super) ended: Instant,
 }
@@ -49,12 +51,13 @@ impl Body {
             .read_to_end(&mut head)
             .map_err(Unread::Broken)?;
         let is_whole = (head.len() as u64) < HEAD_BYTES;
-        let packed_rest = if is_whole {
-            Vec::new()
+        let (packed_rest, rest_bytes) = if is_whole {
+            (Vec::new(), 0)
         } else {
             pack(reader, BODY_LIMIT_BYTES - head.len())?
         };
         Ok(Body {
+            bytes: head.len() + rest_bytes,
             head,
             packed_rest,
             ended: Instant::now(),
@@ -99,13 +102,14 @@ impl From<&[u8]> for Body {
         Body {
             head: bytes.to_vec(),
             packed_rest: Vec::new(),
+            bytes: bytes.len(),
             ended: Instant::now(),
         }
     }
 }
 
-/// Reads up to `limit` bytes and gives them deflated.
-fn pack(reader: impl Read, limit: usize) -> Result<Vec<u8>, Unread> {
+/// Reads up to `limit` bytes and gives them deflated, and how many they are.
+fn pack(reader: impl Read, limit: usize) -> Result<(Vec<u8>, usize), Unread> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
     let mut limited = reader.take(limit as u64 + 1);
     let count = io::copy(&mut limited, &mut encoder).map_err(Unread::Broken)?;
@@ -113,7 +117,8 @@ fn pack(reader: impl Read, limit: usize) -> Result<Vec<u8>, Unread> {
         return Err(Unread::TooLarge);
     }
     encoder.flush().map_err(Unread::Broken)?;
-    encoder.finish().map_err(Unread::Broken)
+    let packed = encoder.finish().map_err(Unread::Broken)?;
+    Ok((packed, count as usize))
 }
 
 #[cfg(test)]

@@ -5,16 +5,20 @@
 //! stack; only [`crate::notify`] opens other connections, through it too.
 
 mod body;
+mod exchange;
 mod failure;
 mod mask;
 mod proxy;
 mod pulse;
 mod slots;
+mod suites;
 mod trust;
 mod url;
 
 use body::Unread;
 pub use body::{BODY_LIMIT_BYTES, Body};
+pub use exchange::Exchange;
+use exchange::{Seen, shown_url};
 pub use failure::{Failure, KINDS};
 pub use mask::Mask;
 pub use proxy::Proxies;
@@ -103,7 +107,12 @@ fn agent(roots: RootCerts) -> Agent {
         .input_buffer_size(BUFFER_BYTES)
         .output_buffer_size(BUFFER_BYTES)
         .user_agent(crate::USER_AGENT)
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .tls_config(
+            TlsConfig::builder()
+                .root_certs(roots)
+                .unversioned_rustls_crypto_provider(suites::provider())
+                .build(),
+        )
         .build()
         .new_agent()
 }
@@ -118,6 +127,8 @@ pub struct Upstream {
     headers: Vec<(String, Secret)>,
     /// Guards the number of requests by the label `code`.
     requests: Mutex<SortedMap<String, u64>>,
+    /// Guards the last attempt of any request.
+    last_exchange: Mutex<Option<Arc<Exchange>>>,
 }
 
 /// How a service wants to be asked, checked by [`crate::config`].
@@ -291,6 +302,7 @@ impl Upstream {
             timeout: settings.timeout,
             headers: settings.headers.clone(),
             requests: Mutex::default(),
+            last_exchange: Mutex::default(),
         }
     }
 
@@ -322,8 +334,10 @@ impl Upstream {
         decode: &mut dyn FnMut(&Answer) -> Result<(), Failure>,
     ) -> Result<Duration, Failure> {
         let mut pauses = request.retry.pauses.iter();
+        let mut attempts = 0;
         loop {
-            let failure = match self.attempt(request, decode) {
+            attempts += 1;
+            let failure = match self.attempt(request, attempts, decode) {
                 Ok(duration) => return Ok(duration),
                 Err(failure) => failure,
             };
@@ -360,6 +374,12 @@ impl Upstream {
             .collect()
     }
 
+    /// The last attempt of any request; none before the first.
+    pub fn last_exchange(&self) -> Option<Arc<Exchange>> {
+        let last = self.last_exchange.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn count(&self, code: String) {
         *self
             .requests
@@ -371,6 +391,7 @@ impl Upstream {
     fn attempt(
         &self,
         request: &Request<'_>,
+        number: u32,
         decode: &mut dyn FnMut(&Answer) -> Result<(), Failure>,
     ) -> Result<Duration, Failure> {
         let _own_slot = request.slots.map(Slots::take);
@@ -381,35 +402,51 @@ impl Upstream {
         }
         self.fetcher.pulse.expect_within(self.timeout);
         let started = Instant::now();
-        let mut status = None;
+        let mut seen = Seen::default();
         let mask = self.mask(request);
         // ureq panics when it gets no thread to look a name up.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            self.ask_once(request, started, &mut status, &mask, decode)
+            self.ask_once(request, started, &mut seen, &mask, decode)
         }));
         let outcome = outcome
             .unwrap_or_else(|panic| Err(Failure::Internal(panic_text(panic.as_ref()))))
             .map_err(|failure| mask.failure(failure));
+        let (status, duration) = (seen.status, started.elapsed());
+        self.note_exchange(Exchange {
+            method: request.body.as_ref().map_or("GET", |_| "POST"),
+            url: shown_url(request, &mask),
+            ended: self.clock.now(),
+            duration,
+            attempt: number,
+            status,
+            head: seen.head.into(),
+            body_bytes: seen.body_bytes,
+        });
         if let Some(observe) = request.observe {
             let failure = outcome.as_ref().err();
             observe(&Attempt {
                 status,
                 failure,
-                duration: started.elapsed(),
+                duration,
             });
         }
         outcome
+    }
+
+    fn note_exchange(&self, exchange: Exchange) {
+        let last = self.last_exchange.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(exchange));
     }
 
     fn ask_once(
         &self,
         request: &Request<'_>,
         started: Instant,
-        status: &mut Option<u16>,
+        seen: &mut Seen,
         mask: &Mask,
         decode: &mut dyn FnMut(&Answer) -> Result<(), Failure>,
     ) -> Result<Duration, Failure> {
-        let mut response = self.exchange(request, started, status)?;
+        let mut response = self.exchange(request, started, seen, mask)?;
         let headers = std::mem::take(response.headers_mut());
         if announced_bytes(&headers).is_some_and(|bytes| bytes > BODY_LIMIT_BYTES) {
             return Err(Failure::TooLarge {
@@ -419,6 +456,7 @@ impl Upstream {
         // ureq's own limit counts compressed bytes; ours sees what the decoder gives.
         let body = Body::read(response.body_mut().as_reader())
             .map_err(|unread| self.body_failure(unread))?;
+        seen.body_bytes = Some(body.bytes);
         let duration = body.ended.saturating_duration_since(started);
         decode(&Answer {
             status: response.status().as_u16(),
@@ -449,7 +487,8 @@ impl Upstream {
         &self,
         request: &Request<'_>,
         started: Instant,
-        last_status: &mut Option<u16>,
+        seen: &mut Seen,
+        mask: &Mask,
     ) -> Result<Response<ureq::Body>, Failure> {
         let mut url = request.url.clone();
         for _ in 0..=REDIRECT_LIMIT {
@@ -458,7 +497,7 @@ impl Upstream {
                 .inspect_err(|_| self.count("error".to_owned()))?;
             let status = response.status().as_u16();
             self.count(status.to_string());
-            *last_status = Some(status);
+            seen.note(&response, mask);
             match status {
                 200..=299 => return Ok(response),
                 304 if is_conditional(request) => return Ok(response),

@@ -25,6 +25,7 @@ use crate::fetch::{Failure, Roots, Upstream};
 use crate::lease::Lease;
 use crate::model::{Families, FamilyMeta, StaticLabels};
 use crate::notify::Notifier;
+use crate::overview::Overview;
 
 /// Every source, by its name in services.json.
 pub static SOURCES: &[SourceKind] = &[
@@ -173,6 +174,11 @@ pub trait Source: Send {
 
     /// The state in words, for people.
     fn headline(&self) -> Option<String>;
+
+    /// How good the state is and what it is made of, for people.
+    fn overview(&self) -> Overview {
+        Overview::default()
+    }
 
     /// The state to keep, as JSON, if something worth a write has changed since the last [`Source::saved`].
     fn unsaved(&self) -> Option<String>;

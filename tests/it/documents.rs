@@ -213,7 +213,7 @@ fn modules_import_one_way() {
             &["sources", "poller", "run"],
         ),
         (
-            &["fetch", "model", "clock"],
+            &["fetch", "model", "clock", "overview"],
             &["sources", "server", "snapshot", "poller", "run"],
         ),
     ];

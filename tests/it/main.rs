@@ -32,6 +32,7 @@ mod demo;
 mod documents;
 mod gate;
 mod install;
+mod landing;
 mod lifecycle;
 mod misbehaviour;
 mod notifications;

@@ -137,7 +137,7 @@ fn a_long_retry_after_ends_the_poll_at_once_and_is_kept_to_for_at_most_a_day() {
         "{log}"
     );
     assert!(
-        exporter.get("/").text().contains("in 24h") || exporter.get("/").text().contains("in 23h")
+        exporter.get("/").text().contains("in 1d") || exporter.get("/").text().contains("in 23h")
     );
     assert_eq!(upstream.requests("/s").len(), 1);
 }

@@ -202,7 +202,7 @@ fn the_landing_page_lists_every_service_with_its_failure_and_remedy_and_escapes_
         "{page}"
     );
     assert!(
-        page.contains("operational") && page.contains("http_404: "),
+        page.contains("operational") && page.contains("<code>http_404</code>"),
         "{page}"
     );
     assert!(

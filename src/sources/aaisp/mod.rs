@@ -9,6 +9,7 @@ mod families;
 mod fields;
 mod form;
 mod london;
+mod overview;
 mod reading;
 mod runs;
 mod schedule;
@@ -29,6 +30,7 @@ use super::{Next, Parts, Poll, Source, SourceKind};
 use crate::cache::Kept;
 use crate::fetch::{Failure, Slots, Upstream};
 use crate::model::Families;
+use crate::overview::Overview;
 use crate::sorted::SortedSet;
 use chaos::{CallError, Caller, Chaos, ErrorClass};
 use schedule::{Outcome, Schedule, Tier};
@@ -301,6 +303,10 @@ impl Source for Aaisp {
         let numbers = (numbers > 0).then(|| counted(numbers, "telephone number"));
         let known: Vec<String> = lines.into_iter().chain(numbers).collect();
         (!known.is_empty()).then(|| known.join(", "))
+    }
+
+    fn overview(&self) -> Overview {
+        overview::overview(self)
     }
 
     fn unsaved(&self) -> Option<String> {

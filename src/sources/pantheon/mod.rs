@@ -13,6 +13,7 @@ mod families;
 mod job;
 mod kept;
 mod listing;
+mod overview;
 mod round;
 mod settings;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::cache;
 use crate::config::{Fields, Listen, Secret};
 use crate::fetch::Failure;
 use crate::model::{Families, StaticLabels};
+use crate::overview::Overview;
 use account::{Account, aliases};
 use calls::Requests;
 use kept::Kept;
@@ -226,6 +228,10 @@ impl Source for Pantheon {
                 plural(accounts)
             )
         })
+    }
+
+    fn overview(&self) -> Overview {
+        overview::overview(&self.settings.environment, &self.accounts)
     }
 
     fn unsaved(&self) -> Option<String> {

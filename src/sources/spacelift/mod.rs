@@ -9,6 +9,7 @@ mod details;
 mod families;
 mod fields;
 mod notation;
+mod overview;
 mod question;
 mod reading;
 mod round;
@@ -26,6 +27,7 @@ use super::{Parts, Poll, Source, SourceKind};
 use crate::cache::Kept;
 use crate::fetch::Failure;
 use crate::model::Families;
+use crate::overview::Overview;
 use crate::sorted::SortedMap;
 use api::Http;
 use details::{KeptDetails, Resources, Stacks};
@@ -222,6 +224,10 @@ impl Source for Spacelift {
             (tried + 1, good + usize::from(is_good))
         });
         (tried > 0).then(|| format!("{good} of {tried} collectors work"))
+    }
+
+    fn overview(&self) -> Overview {
+        overview::overview(self)
     }
 
     fn unsaved(&self) -> Option<String> {

@@ -5,6 +5,7 @@
 
 mod families;
 mod original;
+mod overview;
 mod product;
 mod reading;
 mod state;
@@ -23,6 +24,7 @@ use crate::fetch::{Answer, Decoded, Failure, Request, Retry, RetryAfter, Url};
 use crate::history::{History, WINDOWS};
 use crate::model::{Families, LABEL_LIMIT_CHARS, StaticLabels, cut};
 use crate::notify::{Event, slack_text};
+use crate::overview::Overview;
 use crate::sorted::SortedSet;
 use reading::{FIELDS, Reading, Standing};
 use state::{Change, State};
@@ -423,6 +425,11 @@ impl Source for Statuspage {
             more => format!(", {more} incidents"),
         };
         Some(format!("{standing}{counted}"))
+    }
+
+    fn overview(&self) -> Overview {
+        let of_state = |state| overview::overview(state, &self.strange_words);
+        self.state.as_ref().map(of_state).unwrap_or_default()
     }
 
     fn unsaved(&self) -> Option<String> {

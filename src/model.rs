@@ -310,7 +310,7 @@ impl Families {
             .static_labels
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(8);
         for (name, value) in own.chain(fixed) {
             let place = pairs.partition_point(|(known, _)| *known <= name);
             pairs.insert(place, (name, value));
@@ -331,33 +331,44 @@ fn label_text(pairs: &[(&str, &str)]) -> String {
             .sum::<usize>()
             + 2,
     );
-    let mut separator = '{';
+    let mut separator = "{";
     for (name, value) in pairs {
-        text.push(separator);
+        text.push_str(separator);
         text.push_str(name);
         text.push_str("=\"");
         escape_label_value(cut(value, LABEL_LIMIT_CHARS), &mut text);
-        text.push('"');
-        separator = ',';
+        text.push_str("\"");
+        separator = ",";
     }
-    text.push('}');
+    text.push_str("}");
     text
 }
 
 /// Appends `value` with backslash, quote and line feed escaped, as both exposition formats want it.
 pub fn escape_label_value(value: &str, text: &mut String) {
-    for character in value.chars() {
-        match character {
-            '\\' => text.push_str("\\\\"),
-            '"' => text.push_str("\\\""),
-            '\n' => text.push_str("\\n"),
-            other => text.push(other),
-        }
+    let mut rest = value;
+    // A run at a time: nearly every value has nothing to escape. What is escaped is ASCII, so a slice there is a text.
+    while let Some(place) = rest
+        .bytes()
+        .position(|byte| matches!(byte, b'\\' | b'"' | b'\n'))
+    {
+        text.push_str(rest.get(..place).unwrap_or_default());
+        text.push_str(match rest.as_bytes().get(place) {
+            Some(b'"') => "\\\"",
+            Some(b'\n') => "\\n",
+            _ => "\\\\",
+        });
+        rest = rest.get(place + 1..).unwrap_or_default();
     }
+    text.push_str(rest);
 }
 
 /// The first `limit` characters of a text.
 pub fn cut(text: &str, limit: usize) -> &str {
+    // No text has more characters than bytes.
+    if text.len() <= limit {
+        return text;
+    }
     match text.char_indices().nth(limit) {
         // `end` is the start of a character, so the slice is on a character boundary.
         Some((end, _)) => text.get(..end).unwrap_or(text),

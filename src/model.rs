@@ -331,16 +331,16 @@ fn label_text(pairs: &[(&str, &str)]) -> String {
             .sum::<usize>()
             + 2,
     );
-    let mut separator = "{";
+    let mut separator = '{';
     for (name, value) in pairs {
-        text.push_str(separator);
+        text.push(separator);
         text.push_str(name);
         text.push_str("=\"");
         escape_label_value(cut(value, LABEL_LIMIT_CHARS), &mut text);
-        text.push_str("\"");
-        separator = ",";
+        text.push('"');
+        separator = ',';
     }
-    text.push_str("}");
+    text.push('}');
     text
 }
 

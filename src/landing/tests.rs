@@ -291,10 +291,9 @@ fn times_are_told_in_their_two_largest_units() {
     );
 }
 
-/// `cargo test --release --lib -- --ignored --nocapture landing`
+/// It is made between two scrapes: 2 ms in a release build, for which a debug build gets fifty times as long.
 #[test]
-#[ignore = "a measurement"]
-fn time_to_make_a_page_of_a_thousand_services() {
+fn a_page_of_a_thousand_services_is_small_and_made_at_once() {
     let service = |place: usize| {
         let status = match place % 3 {
             0 => with_lines(
@@ -314,23 +313,14 @@ fn time_to_make_a_page_of_a_thousand_services() {
     };
     let entries: Vec<KeyedEntry> = (0..1_000).map(service).collect();
     for path in ["/", API_SERVICES] {
-        let mut took: Vec<Duration> = Vec::new();
-        let mut bytes = 0;
-        for _ in 0..21 {
+        let times = std::iter::repeat_with(|| {
             let begun = Instant::now();
-            bytes = body(path, &entries).len();
-            took.push(begun.elapsed());
-        }
-        took.sort();
-        assert!(
-            took[10] < Duration::from_millis(1_000),
-            "{path}: {:?}",
-            took[10]
-        );
-        let text = format!(
-            "{path}: {bytes} bytes, median {:?}, worst {:?}\n",
-            took[10], took[20]
-        );
-        std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).expect("written");
+            let bytes = body(path, &entries).len();
+            assert!(bytes < 1_500_000, "{path}: {bytes} bytes");
+            begun.elapsed()
+        });
+        // The best of several: others may be at work on this machine.
+        let best = times.take(9).min().expect("nine of them");
+        assert!(best < Duration::from_millis(100), "{path}: {best:?}");
     }
 }

@@ -621,6 +621,12 @@ fn the_route_takes_post_alone_and_can_be_switched_off_while_sighup_stays() {
 
 #[test]
 fn with_once_a_hang_up_ends_the_process_as_ever() {
+    // Under nohup, where tests may run too, the process would inherit that it is ignored.
+    // SAFETY: no handler is set, only the default action, before the process is started.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::signal(libc::SIGHUP, libc::SIG_DFL)
+    };
     let upstream = Upstream::start();
     upstream.set("/s", upstream::hang());
     let setup = Setup::one("once-hup", &upstream.url("/s"))

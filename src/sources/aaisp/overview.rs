@@ -60,12 +60,16 @@ fn of_collector(login: &Aaisp, collector: Collector, runs: &Runs) -> Line {
     Line::new(level, name, &text).with_moment("last good", last_good)
 }
 
-/// Whose line it is, and its quota in bytes.
+/// Bytes of a gigabyte, as the provider sells them.
+const GB: f64 = 1e9;
+
+/// Whose line it is, and its quota.
 fn of_line(line: &Broadband, quota: Option<(Option<f64>, Option<f64>)>) -> String {
     let mut text = line.own_login.clone().unwrap_or_default();
     if let Some((Some(remaining), Some(total))) = quota {
         let comma = if text.is_empty() { "" } else { ", " };
-        text.push_str(&format!("{comma}{remaining} of {total} bytes left"));
+        let (remaining, total) = (remaining / GB, total / GB);
+        text.push_str(&format!("{comma}{remaining:.1} of {total:.1} GB left"));
     }
     if text.is_empty() {
         text.push_str("nothing read yet");

@@ -240,7 +240,8 @@ impl Shown {
     fn entry(&self, source: &dyn Source) -> Entry {
         let mut families = Families::new(&self.labels);
         source.families(&mut families);
-        self.health.add(&self.key, &self.upstream, &mut families);
+        let what = [&*self.key, self.status.kind, &*self.status.name];
+        self.health.add(what, &self.upstream, &mut families);
         let blocks = Blocks::new(&families.finish());
         let mut packer = self
             .shared

@@ -19,6 +19,11 @@ use crate::notify::Notifier;
 use crate::shard::Shard;
 use crate::sorted::SortedMap;
 
+static SERVICE_INFO: Family<3> = Family::gauge(
+    "saas_exporter_service_info",
+    "What the service is; always 1.",
+    ["service", "type", "name"],
+);
 static SERVICE_UP: Family<1> = Family::gauge(
     "saas_exporter_service_up",
     "1 if the last poll of the service succeeded, else 0.",
@@ -134,7 +139,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The families that every service has.
 pub fn service_families() -> &'static [FamilyMeta] {
-    static ALL: [FamilyMeta; 6] = [
+    static ALL: [FamilyMeta; 7] = [
+        SERVICE_INFO.meta(),
         SERVICE_UP.meta(),
         POLLS.meta(),
         POLL_FAILURES.meta(),
@@ -206,8 +212,15 @@ impl Health {
         self.last_success
     }
 
-    /// Adds the families of the service; those about its last poll only after the first one.
-    pub fn add(&self, service: &str, upstream: &Upstream, families: &mut Families) {
+    /// Adds the families of the service, which is of a type and has a name; those about its last poll only after the
+    /// first one.
+    pub fn add(
+        &self,
+        [service, kind, name]: [&str; 3],
+        upstream: &Upstream,
+        families: &mut Families,
+    ) {
+        families.add(&SERVICE_INFO, [service, kind, name], 1.0);
         families.add(&POLLS, [service], self.polls as f64);
         for kind in KINDS {
             let count = self.failures.get(kind).copied().unwrap_or(0);

@@ -4,7 +4,7 @@
 //! for nobody.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -18,6 +18,10 @@ use crate::pages::{Coding, Content, Pages};
 use crate::shard::Shard;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, ConfigHealth};
+
+/// For how long the families of the process are shown as they were measured: reading /proc is a fifth of the cost of a
+/// scrape, and nobody who scrapes a second time within this time wants to know better.
+const PROCESS_FRESH: Duration = Duration::from_millis(100);
 
 /// What is asked, as far as we care. The gate lets only GET and HEAD through, and drops the body of a HEAD's answer.
 #[derive(Debug, Default)]
@@ -47,6 +51,27 @@ pub struct Server {
     pub gate: Option<Arc<Counters>>,
     /// What was put together for earlier scrapes.
     pub pages: Pages,
+    /// The families of the process.
+    pub process: Process,
+}
+
+/// The families of the process, as they were a moment ago at most.
+#[derive(Debug, Default)]
+pub struct Process(Option<(Instant, Blocks)>);
+
+impl Process {
+    fn blocks(&mut self, now: Instant) -> &Blocks {
+        let is_fresh = |measured: &(Instant, Blocks)| {
+            now.saturating_duration_since(measured.0) < PROCESS_FRESH
+        };
+        let kept = self.0.take().filter(is_fresh);
+        let (_, blocks) = self.0.insert(kept.unwrap_or_else(|| {
+            let mut families = Families::default();
+            telemetry::add_process(&mut families);
+            (now, Blocks::new(&families.finish()))
+        }));
+        blocks
+    }
 }
 
 impl Server {
@@ -83,13 +108,12 @@ impl Server {
             false => Coding::Plain,
         };
         let (version, entries) = self.snapshot.entries();
-        let mut process = Families::default();
-        telemetry::add_process(&mut process);
+        let own = self.own();
         let content = Content {
             entries: &entries,
             version,
-            own: &self.own(),
-            process: &Blocks::new(&process.finish()),
+            own: &own,
+            process: self.process.blocks(Instant::now()),
             scrape_ms: Timestamp::now().as_millisecond(),
         };
         let body = self.pages.page(format, coding, &content);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::fnv::fnv1a;
 use crate::sorted::SortedSet;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -320,13 +321,6 @@ fn file_name(key: &str) -> String {
         name.push_str(&format!("~{:016x}", fnv1a(key.as_bytes())));
     }
     name
-}
-
-/// FNV-1a, 64 bits: the same for ever, unlike the hashers of std.
-pub fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

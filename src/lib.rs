@@ -27,6 +27,7 @@ pub mod clock;
 pub mod config;
 pub mod exposition;
 pub mod fetch;
+pub mod fnv;
 pub mod gate;
 pub mod healthcheck;
 pub mod history;

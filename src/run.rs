@@ -20,7 +20,7 @@ use crate::pages::{self, Pages};
 use crate::poller::{Rounds, Shared};
 use crate::reload::{self, Fixed, Reloader};
 use crate::roster::Roster;
-use crate::server::{self, Asked, Server};
+use crate::server::{Asked, ProcessFamilies, Server};
 use crate::shard::Shard;
 use crate::supervisor::{self, Life, Supervisor, Watchdog};
 use crate::telemetry::ConfigHealth;
@@ -108,7 +108,7 @@ impl Process {
             shard: self.shard,
             gate,
             pages: Pages::default(),
-            process: server::Process::default(),
+            process: ProcessFamilies::default(),
         }
     }
 

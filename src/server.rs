@@ -52,14 +52,14 @@ pub struct Server {
     /// What was put together for earlier scrapes.
     pub pages: Pages,
     /// The families of the process.
-    pub process: Process,
+    pub process: ProcessFamilies,
 }
 
 /// The families of the process, as they were a moment ago at most.
 #[derive(Debug, Default)]
-pub struct Process(Option<(Instant, Blocks)>);
+pub struct ProcessFamilies(Option<(Instant, Blocks)>);
 
-impl Process {
+impl ProcessFamilies {
     fn blocks(&mut self, now: Instant) -> &Blocks {
         let is_fresh = |measured: &(Instant, Blocks)| {
             now.saturating_duration_since(measured.0) < PROCESS_FRESH

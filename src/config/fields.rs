@@ -26,6 +26,26 @@ pub struct Field {
     pub meaning: &'static str,
 }
 
+impl Field {
+    /// A field that a service must have.
+    pub const fn required(name: &'static str, form: Form, meaning: &'static str) -> Field {
+        Field {
+            name,
+            form,
+            required: true,
+            meaning,
+        }
+    }
+
+    /// A field that a service may have.
+    pub const fn optional(name: &'static str, form: Form, meaning: &'static str) -> Field {
+        Field {
+            required: false,
+            ..Field::required(name, form, meaning)
+        }
+    }
+}
+
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {

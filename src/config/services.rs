@@ -28,42 +28,36 @@ const DEFAULT_TYPE: &str = "statuspage";
 
 /// Fields that a service of any type may have.
 pub const GENERAL_FIELDS: &[Field] = &[
-    Field {
-        name: "type",
-        form: Form::Text,
-        required: false,
-        meaning: "What kind of service it is; statuspage when absent.",
-    },
-    Field {
-        name: "interval",
-        form: Form::Duration,
-        required: false,
-        meaning: "Time between two polls, start to start; the process's setting when absent.",
-    },
-    Field {
-        name: "timeout",
-        form: Form::Duration,
-        required: false,
-        meaning: "Limit of one request, from looking up the name to the last byte; 15s when absent.",
-    },
-    Field {
-        name: "headers",
-        form: Form::Headers,
-        required: false,
-        meaning: "Headers added to every request; a value is a text, {\"env\": \"VARIABLE\"} or {\"file\": \"/path\"}.",
-    },
-    Field {
-        name: "ca_file",
-        form: Form::Path,
-        required: false,
-        meaning: "PEM file of certificate authorities trusted for this service, beside the usual ones.",
-    },
-    Field {
-        name: "labels",
-        form: Form::Labels,
-        required: false,
-        meaning: "Labels added to every series of this service.",
-    },
+    Field::optional(
+        "type",
+        Form::Text,
+        "What kind of service it is; statuspage when absent.",
+    ),
+    Field::optional(
+        "interval",
+        Form::Duration,
+        "Time between two polls, start to start; the process's setting when absent.",
+    ),
+    Field::optional(
+        "timeout",
+        Form::Duration,
+        "Limit of one request, from looking up the name to the last byte; 15s when absent.",
+    ),
+    Field::optional(
+        "headers",
+        Form::Headers,
+        "Headers added to every request; a value is a text, {\"env\": \"VARIABLE\"} or {\"file\": \"/path\"}.",
+    ),
+    Field::optional(
+        "ca_file",
+        Form::Path,
+        "PEM file of certificate authorities trusted for this service, beside the usual ones.",
+    ),
+    Field::optional(
+        "labels",
+        Form::Labels,
+        "Labels added to every series of this service.",
+    ),
 ];
 
 /// One service, checked.

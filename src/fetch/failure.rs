@@ -107,7 +107,7 @@ impl Failure {
     /// What a person can do about it; for the log and the landing page.
     pub fn remedy(&self) -> &'static str {
         match self.kind() {
-            "dns" => "check the host name in \"url\" and this machine's name server",
+            "dns" => "check the host's name, and this machine's name server",
             "connect" => "check that this machine may reach the host (firewall, proxy settings)",
             "tls" => {
                 "if the host uses a private certificate authority, give it with \"ca_file\" or SSL_CERT_FILE"
@@ -116,16 +116,20 @@ impl Failure {
                 "the upstream is slow or out of reach; raise \"timeout\" if it is always slow"
             }
             "http_404" => {
-                "check \"url\" in services.json: the page may have moved to another product"
+                "check the address in services.json: what was there may have moved, or become another product"
             }
             "http_auth" => {
-                "the upstream wants another key, or more rights for it; give what a private page asks for with \"headers\""
+                "the upstream wants another key, or more rights for it; a private page takes one by \"headers\""
             }
             "http_429" => "the upstream limits requests; raise the interval",
             "http_4xx" => "the upstream refuses the request; open the URL in a browser",
             "http_5xx" => "the upstream has a fault; nothing to do here but wait",
-            "redirect" => "open the URL in a browser and put the address it ends at into \"url\"",
-            "too_large" => "the answer is not what was asked for; check \"url\" in services.json",
+            "redirect" => {
+                "open the URL in a browser and put the address it ends at into services.json"
+            }
+            "too_large" => {
+                "the answer is not what was asked for; check the address in services.json"
+            }
             "body" => {
                 "the answer was damaged on its way; if it stays so, look at proxies in between"
             }
@@ -133,7 +137,7 @@ impl Failure {
                 "the answer is no JSON, often a login or block page; open the URL in a browser"
             }
             "shape" => {
-                "the page has changed its form or product; check \"url\" and \"type\" in services.json"
+                "the upstream has changed its form or product; check its address, and a page's \"type\", in services.json"
             }
             "refused" => "read what the upstream says; check the key and its rights",
             "config" => "check the file or variable that the configuration names",

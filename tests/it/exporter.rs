@@ -1,6 +1,6 @@
 //! The binary under test: started with an environment of its own, asked over HTTP, stopped by signals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -467,9 +467,19 @@ impl Page {
         self.0.lines().filter(is_of_family).collect()
     }
 
+    /// The keys of the services that run.
+    pub fn services(&self) -> BTreeSet<String> {
+        let key = |line: &str| {
+            let (_, rest) = line.split_once("service=\"")?;
+            Some(rest.split_once('"')?.0.to_owned())
+        };
+        let lines = self.lines("saas_exporter_polls_total").into_iter();
+        lines.filter_map(key).collect()
+    }
+
     /// No line twice: the same series may have several samples, but not at one time.
     pub fn assert_no_doubles(&self) {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for line in self.0.lines().filter(|line| !line.starts_with('#')) {
             let (series, rest) = match line.rsplit_once("} ") {
                 Some((labels, rest)) => (labels, rest),
@@ -482,7 +492,7 @@ impl Page {
 
     /// No series twice, families in one block and sorted, each with HELP and TYPE: what every page must be.
     pub fn assert_well_formed(&self) {
-        let mut series = std::collections::BTreeSet::new();
+        let mut series = BTreeSet::new();
         let mut families = Vec::new();
         let mut is_histogram = false;
         for line in self.0.lines() {

@@ -239,7 +239,10 @@ fn a_failure_is_logged_when_it_begins_and_when_it_ends_and_not_in_between() {
         log.contains(&format!("kind=http_404 url={}", upstream.url("/s"))),
         "{log}"
     );
-    assert!(log.contains("; check \"url\" in services.json"), "{log}");
+    assert!(
+        log.contains("; check the address in services.json"),
+        "{log}"
+    );
 }
 
 #[test]

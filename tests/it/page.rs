@@ -206,7 +206,7 @@ fn the_landing_page_lists_every_service_with_its_failure_and_remedy_and_escapes_
         "{page}"
     );
     assert!(
-        page.contains("check &quot;url&quot; in services.json"),
+        page.contains("check the address in services.json"),
         "{page}"
     );
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::attacks::machine::Usage;
-use crate::exporter::{Exporter, Page, Response, Setup};
+use crate::exporter::{Exporter, Response, Setup};
 use crate::fixtures;
 use crate::tls::secure_upstream;
 use crate::upstream::{self, Behaviour, Upstream, answer, wait_until};
@@ -39,21 +39,6 @@ fn polls(key: &str) -> String {
 
 fn up(key: &str) -> String {
     format!("saas_exporter_service_up{{service=\"{key}\"}}")
-}
-
-/// The keys of the services on a page.
-fn keys(page: &Page) -> BTreeSet<String> {
-    let lines = page.lines("saas_exporter_polls_total").into_iter();
-    let key = |line: &str| {
-        Some(
-            line.split_once("service=\"")?
-                .1
-                .split_once('"')?
-                .0
-                .to_owned(),
-        )
-    };
-    lines.filter_map(key).collect()
 }
 
 fn rewrite(setup: &Setup, services: &Value) {
@@ -151,7 +136,7 @@ fn at_sighup_services_come_go_and_change_and_the_others_keep_their_next_poll() {
         page.value(&up("new")) == Some(1.0) && page.value(&up("changed")) == Some(1.0)
     });
     assert_eq!(
-        keys(&page),
+        page.services(),
         ["changed", "kept", "new"].map(str::to_owned).into()
     );
     assert!(!page.0.contains("gone"), "{}", page.0);
@@ -207,7 +192,7 @@ fn a_configuration_with_a_mistake_changes_nothing_and_the_answer_has_every_mista
     assert_eq!(started.status.code(), Some(2));
     assert_eq!(mistakes, started.stderr.lines().collect::<Vec<_>>());
     let page = exporter.wait_for_value(SUCCESSFUL, 0.0);
-    assert_eq!(keys(&page), ["a".to_owned()].into());
+    assert_eq!(page.services(), ["a".to_owned()].into());
     assert_eq!(page.value(READ_AT), read_at);
     let log = exporter.wait_for_log("configuration refused problem=");
     assert!(!(told + &log + &page.0).contains("s3cr3t"), "{log}");
@@ -317,7 +302,7 @@ fn no_scrape_fails_or_is_torn_while_services_come_and_go() {
                         let page = exporter.page();
                         slowest = slowest.max(begun.elapsed());
                         page.assert_well_formed();
-                        let found = keys(&page);
+                        let found = page.services();
                         assert!(
                             found == keys_of(0..40) || found == keys_of(20..60),
                             "{found:?}"
@@ -388,7 +373,10 @@ fn a_poll_that_hangs_holds_up_no_reload_and_its_late_answer_leaves_no_trace() {
     wait_for_threads(&exporter, "poll", 1);
     wait_for_threads(&exporter, "worker", 2);
     let page = exporter.page();
-    assert_eq!(keys(&page), ["changed", "hung"].map(str::to_owned).into());
+    assert_eq!(
+        page.services(),
+        ["changed", "hung"].map(str::to_owned).into()
+    );
     assert!(!page.0.contains("Too late"), "{}", page.0);
     let after = (
         setup.folder.read("cache/changed.state"),
@@ -403,7 +391,7 @@ fn a_poll_that_hangs_holds_up_no_reload_and_its_late_answer_leaves_no_trace() {
     // Nor does a service that hangs keep the process from being ready, or a removed one from going.
     services.as_object_mut().unwrap().remove("hung");
     reload_with(&exporter, &setup, &services);
-    assert_eq!(keys(&exporter.page()), ["changed".to_owned()].into());
+    assert_eq!(exporter.page().services(), ["changed".to_owned()].into());
     assert!(upstream.requests("/hook").is_empty());
 }
 
@@ -509,7 +497,7 @@ fn a_disk_that_hangs_keeps_no_scrape_waiting_and_the_answer_says_that_it_still_r
         let asked = [(), ()].map(|()| scope.spawn(|| reload(&exporter)));
         while !asked.iter().all(|asked| asked.is_finished()) {
             let scrape = Instant::now();
-            assert_eq!(keys(&exporter.page()), ["a".to_owned()].into());
+            assert_eq!(exporter.page().services(), ["a".to_owned()].into());
             assert!(scrape.elapsed() < Duration::from_secs(2), "{scrape:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -537,7 +525,7 @@ fn a_disk_that_hangs_keeps_no_scrape_waiting_and_the_answer_says_that_it_still_r
     });
     assert!((1..=2).contains(&fed), "{fed}");
     let page = exporter.wait_for_value(&up("b"), 1.0);
-    assert_eq!(keys(&page), ["b".to_owned()].into());
+    assert_eq!(page.services(), ["b".to_owned()].into());
 }
 
 #[test]
@@ -577,7 +565,7 @@ fn twenty_reloads_in_a_row_leave_no_thread_and_no_descriptor_behind() {
         reload_with(&exporter, &setup, &first);
     }
     let page = exporter.wait_for_value(&up("b"), 1.0);
-    assert_eq!(keys(&page), ["a", "b"].map(str::to_owned).into());
+    assert_eq!(page.services(), ["a", "b"].map(str::to_owned).into());
     assert_eq!(upstream.requests("/a").len(), 1, "never polled again");
     wait_until("as many threads and descriptors as before", || {
         let after = Usage::of(exporter.pid());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use saas_exporter::shard::owner;
 use serde_json::{Value, json};
 
-use crate::exporter::{Exporter, Setup};
+use crate::exporter::Setup;
 use crate::fixtures;
 use crate::upstream::{self, Upstream};
 
@@ -23,21 +23,6 @@ fn services(upstream: &Upstream) -> Value {
         (key.to_owned(), service)
     };
     Value::Object(KEYS.iter().map(|key| service(key)).collect())
-}
-
-fn keys(exporter: &Exporter) -> BTreeSet<String> {
-    let page = exporter.page();
-    let lines = page.lines("saas_exporter_polls_total").into_iter();
-    let key = |line: &str| {
-        Some(
-            line.split_once("service=\"")?
-                .1
-                .split_once('"')?
-                .0
-                .to_owned(),
-        )
-    };
-    lines.filter_map(key).collect()
 }
 
 fn owned(ordinal: u32, total: u32) -> BTreeSet<String> {
@@ -60,7 +45,7 @@ fn every_service_runs_on_exactly_one_of_the_pods_of_a_stateful_set() {
         let page = exporter.page();
         assert_eq!(page.value(ORDINAL), Some(ordinal.into()));
         assert_eq!(page.value(SHARDS), Some(3.0));
-        let found = keys(&exporter);
+        let found = exporter.page().services();
         assert_eq!(found, owned(ordinal, 3));
         all.extend(found);
     }
@@ -79,9 +64,9 @@ fn without_shards_there_is_one_that_runs_everything() {
         (page.value(ORDINAL), page.value(SHARDS)),
         (Some(0.0), Some(1.0))
     );
-    assert_eq!(keys(&exporter).len(), KEYS.len());
+    assert_eq!(exporter.page().services().len(), KEYS.len());
     let setup = Setup::new("one", services(&upstream)).with("TOTAL_SHARDS", "1");
-    assert_eq!(keys(&setup.start()).len(), KEYS.len());
+    assert_eq!(setup.start().page().services().len(), KEYS.len());
 }
 
 #[test]
@@ -98,7 +83,7 @@ fn a_shard_that_owns_nothing_serves_and_is_ready_and_a_reload_may_give_it_someth
     assert_eq!(exporter.get("/-/ready").status, 200);
     assert_eq!(exporter.get("/").status, 200);
     exporter.page().assert_well_formed();
-    assert!(keys(&exporter).is_empty());
+    assert!(exporter.page().services().is_empty());
 
     // When
     let names = (0..).map(|number| format!("new-{number}"));
@@ -118,9 +103,9 @@ fn a_shard_that_owns_nothing_serves_and_is_ready_and_a_reload_may_give_it_someth
         ours.len()
     );
     assert!(response.text().ends_with(&told), "{}", response.text());
-    assert_eq!(keys(&exporter), ours.into_iter().collect());
+    assert_eq!(exporter.page().services(), ours.into_iter().collect());
     assert_eq!(exporter.get("/-/ready").status, 200);
-    assert!(keys(&exporter).len() < others.len());
+    assert!(exporter.page().services().len() < others.len());
 }
 
 #[test]

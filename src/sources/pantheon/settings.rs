@@ -22,76 +22,67 @@ pub(super) const TOKENS_VARIABLE: &str = "PANTHEON_MACHINE_TOKENS";
 
 /// The fields in services.json.
 pub(super) const FIELDS: &[Field] = &[
-    field(
+    Field::optional(
         "machine_tokens",
         Form::SecretList,
         "Machine tokens, one an account; PANTHEON_MACHINE_TOKENS when absent.",
     ),
-    field(
+    Field::optional(
         "machine_tokens_file",
         Form::Path,
         "File of machine tokens with white space between them, read again at each refresh of the site list.",
     ),
-    field(
+    Field::optional(
         "environment",
         Form::Text,
         "Environment whose traffic is asked for: live, test, dev or a multidev; PANTHEON_ENV or live when absent.",
     ),
-    field(
+    Field::optional(
         "refresh_interval_minutes",
         Form::Integer(1, MINUTES_LIMIT),
         "Time between two refreshes of the site list, and of each site's traffic; 60 when absent.",
     ),
-    field(
+    Field::optional(
         "site_limit",
         Form::Integer(0, SITE_LIMIT_MOST),
         "Most sites over all accounts; 0, the default, is no limit.",
     ),
-    field(
+    Field::optional(
         "org_id",
         Form::Text,
         "Only the sites of the organisation with this id.",
     ),
-    field(
+    Field::optional(
         "api_base",
         Form::Url,
         "Address of the API, for tests and proxies; https://terminus.pantheon.io/api when absent.",
     ),
-    field(
+    Field::optional(
         "request_timeout",
         Form::Duration,
         "Limit of one request; 30s when absent.",
     ),
-    field(
+    Field::optional(
         "metric_names",
         Form::Word(&Names::WORDS),
         "Which names the site metrics have: those of the original's readme, those of its releases since 0.5.0 (v1), or both, the default.",
     ),
-    field(
+    Field::optional(
         "latest_timestamp",
         Form::Word(&Latest::WORDS),
         "Time of a site's newest point: that of the scrape (now, the default) or its own day (bucket).",
     ),
-    field(
+    Field::optional(
         "history",
         Form::Word(&History::WORDS),
         "Which older points are shown: all until a site's first refresh (bootstrap, the default), always, or never.",
     ),
-    field(
+    Field::optional(
         "zero_guard_minutes",
         Form::Integer(0, MINUTES_LIMIT),
         "For how long all-zero answers for a site with traffic are not believed; 60 when absent, 0 believes them at once.",
     ),
 ];
-
-const fn field(name: &'static str, form: Form, meaning: &'static str) -> Field {
-    Field {
-        name,
-        form,
-        required: false,
-        meaning,
-    }
-}
 
 /// Which names the site metrics have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

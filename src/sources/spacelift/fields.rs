@@ -45,93 +45,84 @@ pub(super) const SWITCHES: [(&str, Collector); 4] = [
     ("collectors.workerpools", Collector::WorkerPools),
 ];
 
-const fn optional(name: &'static str, form: Form, meaning: &'static str) -> Field {
-    Field {
-        name,
-        form,
-        required: false,
-        meaning,
-    }
-}
-
 /// Every field, beside those of every service. What variables may stand in for is not marked as required.
 pub(super) const FIELDS: &[Field] = &[
-    optional(
+    Field::optional(
         "api_endpoint",
         Form::Url,
         "Address of the account, such as https://acme.app.spacelift.io; required, here or by its variable.",
     ),
-    optional(
+    Field::optional(
         "api_key_id",
         Form::Text,
         "Id of the API key; required, here or by its variable.",
     ),
-    optional(
+    Field::optional(
         "api_key_secret",
         Form::Secret,
         "Secret of the API key; either this or api_key_secret_file is required.",
     ),
-    optional(
+    Field::optional(
         "api_key_secret_file",
         Form::Path,
         "File that holds the secret, read again before every exchange for a token.",
     ),
-    optional(
+    Field::optional(
         "scrape_timeout",
         Form::Text,
         "Limit of one request, such as 5s, 1m30s or 500ms; 5s when absent. The field timeout wins over it.",
     ),
-    optional(
+    Field::optional(
         "ca_cert_path",
         Form::Path,
         "PEM file of certificate authorities trusted beside the usual ones, as ca_file.",
     ),
-    optional(
+    Field::optional(
         "collectors.aggregates",
         Form::Boolean,
         "Whether stack, drift and run-duration aggregates are collected; true when absent.",
     ),
-    optional(
+    Field::optional(
         "collectors.publicworkerpool",
         Form::Boolean,
         "Whether the public worker pool is collected; true when absent.",
     ),
-    optional(
+    Field::optional(
         "collectors.usage",
         Form::Boolean,
         "Whether billing usage is collected; true when absent.",
     ),
-    optional(
+    Field::optional(
         "collectors.workerpools",
         Form::Boolean,
         "Whether private worker pools are collected; true when absent.",
     ),
-    optional(
+    Field::optional(
         "poll_interval",
         Form::Duration,
         "Time between two polls, at least 10s; 60s when absent. The field interval wins over it.",
     ),
-    optional(
+    Field::optional(
         "stack_details",
         Form::Boolean,
         "Whether every stack gets a series of its own; false when absent.",
     ),
-    optional(
+    Field::optional(
         "resource_details",
         Form::Boolean,
         "Whether drift is counted for every stack; false when absent.",
     ),
-    optional(
+    Field::optional(
         "details_interval",
         Form::Duration,
         "Time between two readings of the details, at least 60s; 15m when absent.",
     ),
-    optional(
+    Field::optional(
         "details_max_pages",
         Form::Integer(1, DETAILS_PAGES_MOST),
         "Most pages of 50 that a list of details may have; 400 when absent.",
     ),
-    optional(
+    Field::optional(
         "space_label",
         Form::Word(&SpaceLabel::WORDS),
         "What the label space holds with details, the name or the id; name when absent.",

@@ -50,24 +50,21 @@ const SUMMARY_PATH: &str = "/api/v2/summary.json";
 pub const KIND: SourceKind = SourceKind {
     name: "statuspage",
     fields: &[
-        Field {
-            name: "url",
-            form: Form::Url,
-            required: true,
-            meaning: "Address of the page, or of its summary.json.",
-        },
-        Field {
-            name: "name",
-            form: Form::Text,
-            required: true,
-            meaning: "The service_name label; no two services may share it.",
-        },
-        Field {
-            name: "status_scale",
-            form: Form::Word(&Scale::WORDS),
-            required: false,
-            meaning: "Which numbers stand for maintenance and trouble; the process's setting when absent.",
-        },
+        Field::required(
+            "url",
+            Form::Url,
+            "Address of the page, or of its summary.json.",
+        ),
+        Field::required(
+            "name",
+            Form::Text,
+            "The service_name label; no two services may share it.",
+        ),
+        Field::optional(
+            "status_scale",
+            Form::Word(&Scale::WORDS),
+            "Which numbers stand for maintenance and trouble; the process's setting when absent.",
+        ),
     ],
     families: families::all,
     is_in_environment: |_| false,

@@ -11,8 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
+use super::reader::Reader;
 use super::settings::{Given, LISTEN_ADDRESS, METRICS_PORT};
-use super::{Listen, Problem, Reader, Service};
+use super::{Listen, Problem, Service};
 use crate::sources::{Defaults, SOURCES, Scale};
 
 /// Longest command line that is read; flags with a list of addresses come nowhere near it.

@@ -1,6 +1,6 @@
 //! What the replies mean: ids of lines, quotas, rates, telephone numbers and prices.
 //!
-//! Pure: a [`wire::Reply`] comes in, values without doubt go out. A member that is missing or unreadable is none.
+//! Pure: a [`super::wire::Reply`] comes in, values without doubt go out. A member that is missing or unreadable is none.
 
 use super::london;
 use super::wire::{Choice, Record, Reply, ServiceOption};

@@ -79,15 +79,15 @@ const LIMITS: [(&str, &str, &str, Unit, &str); 22] = [
     ),
     (
         "redirects of a request",
-        "fetch/mod",
+        "fetch/upstream",
         "REDIRECT_LIMIT",
         Unit::Count,
         "failure `redirect`",
     ),
     (
         "`Retry-After` that is believed",
-        "fetch/mod",
-        "RETRY_AFTER_LIMIT",
+        "fetch/retry_after",
+        "LIMIT",
         Unit::Time,
         "cut",
     ),
@@ -156,7 +156,7 @@ const LIMITS: [(&str, &str, &str, Unit, &str); 22] = [
     ),
     (
         "services.json",
-        "config/mod",
+        "config/places",
         "FILE_LIMIT_BYTES",
         Unit::Bytes,
         "refused at start-up",

@@ -301,7 +301,7 @@ impl Worker {
                 key: service.key.into(),
                 labels: service.labels,
                 upstream,
-                health: Health::default(),
+                health: Health::new(service.interval),
                 status,
                 shared,
                 lease,

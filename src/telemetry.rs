@@ -29,6 +29,11 @@ static SERVICE_UP: Family<1> = Family::gauge(
     "1 if the last poll of the service succeeded, else 0.",
     ["service"],
 );
+static POLL_INTERVAL: Family<1> = Family::gauge(
+    "saas_exporter_poll_interval_seconds",
+    "Time between two polls of the service, start to start, as configured.",
+    ["service"],
+);
 static POLLS: Family<1> = Family::counter(
     "saas_exporter_polls_total",
     "Polls of the service.",
@@ -139,9 +144,10 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The families that every service has.
 pub fn service_families() -> &'static [FamilyMeta] {
-    static ALL: [FamilyMeta; 7] = [
+    static ALL: [FamilyMeta; 8] = [
         SERVICE_INFO.meta(),
         SERVICE_UP.meta(),
+        POLL_INTERVAL.meta(),
         POLLS.meta(),
         POLL_FAILURES.meta(),
         POLL_DURATION.meta(),
@@ -181,8 +187,9 @@ pub fn all_families() -> impl Iterator<Item = FamilyMeta> {
 }
 
 /// How the polls of one service went.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Health {
+    interval: Duration,
     polls: u64,
     failures: SortedMap<&'static str, u64>,
     is_up: Option<bool>,
@@ -191,6 +198,18 @@ pub struct Health {
 }
 
 impl Health {
+    /// Of a service that is to be polled so often, and was not yet.
+    pub fn new(interval: Duration) -> Health {
+        Health {
+            interval,
+            polls: 0,
+            failures: SortedMap::default(),
+            is_up: None,
+            duration: Duration::ZERO,
+            last_success: None,
+        }
+    }
+
     /// Counts a poll that ended now: with a failure kind, or well.
     pub fn note_poll(&mut self, failure: Option<&'static str>, duration: Duration, now: Timestamp) {
         self.polls += 1;
@@ -221,6 +240,7 @@ impl Health {
         families: &mut Families,
     ) {
         families.add(&SERVICE_INFO, [service, kind, name], 1.0);
+        families.add(&POLL_INTERVAL, [service], self.interval.as_secs_f64());
         families.add(&POLLS, [service], self.polls as f64);
         for kind in KINDS {
             let count = self.failures.get(kind).copied().unwrap_or(0);

@@ -150,6 +150,9 @@ def timeline(title, description, query, legend, mappings, *, size=(24, 8), no_da
     panel = base("state-timeline", title, description, size)
     panel["targets"] = [target("A", query, legend)]
     panel["fieldConfig"] = fields("none", steps(NONE), mappings, no_data)
+    # Where thresholds give the colour, Grafana shows the step that a value lies in, "-∞+", in place of the value's word
+    # (grafana/grafana#41075). The legend gives this colour to the word for no data, and a gap has none.
+    panel["fieldConfig"]["defaults"]["color"] = {"mode": "fixed", "fixedColor": NONE}
     panel["fieldConfig"]["defaults"]["custom"] = {"fillOpacity": 80, "lineWidth": 0}
     panel["options"] = {
         "alignValue": "left",

@@ -146,6 +146,11 @@ fn mistakes_in_a_panel_are_found() {
     assert_eq!(problems(good.clone()), [""; 0]);
     // when something in it is changed,
     let mistakes = [
+        (
+            "\"type\":\"table\"",
+            "\"type\":\"state-timeline\"",
+            "states without words",
+        ),
         ("\"noValue\":\"Nothing", "\"was\":\"Nothing", "does not say"),
         ("\"description\":", "\"was\":", "no description"),
         ("${datasource}", "abcdef", "data source of its own"),
@@ -377,6 +382,10 @@ fn form_problems(panel: &Value) -> Vec<String> {
             panel["options"]["reduceOptions"]["calcs"] == serde_json::json!(["last"]),
             "an old value",
         );
+    }
+    if kind == "state-timeline" {
+        // Grafana would show the thresholds in place of the words (grafana/grafana#41075).
+        expect(defaults["color"]["mode"] == "fixed", "states without words");
     }
     problems
 }

@@ -1,7 +1,9 @@
 """The dashboard of AAISP lines: quotas, sync rates, telephone numbers and prices, and how the collectors do."""
 
 from panels import (
+    ALL_BAD,
     GREEN,
+    OF_HTTP,
     ORANGE,
     RED,
     column,
@@ -285,6 +287,7 @@ def cannot_tell():
             bars=True,
             minimum=0,
             no_data="no data: no error since the exporter's start, or nothing is known",
+            colors=ALL_BAD,
         ),
         series(
             "Requests by status",
@@ -296,6 +299,7 @@ def cannot_tell():
             unit="reqps",
             stacked=True,
             minimum=0,
+            colors=OF_HTTP,
         ),
         series(
             "Duration of requests",

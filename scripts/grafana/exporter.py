@@ -1,8 +1,12 @@
 """The dashboard of the exporter itself: polls, requests, notifications, cache, the gate, and the process."""
 
 from panels import (
+    ALL_BAD,
     ANY_IS_BAD,
+    ANY_IS_UNKNOWN,
     GREEN,
+    OF_HTTP,
+    ORANGE,
     READ,
     RED,
     column,
@@ -66,7 +70,7 @@ def now():
             "Services whose last poll failed.",
             "sum(saas_exporter_service_up == bool 0)",
             mappings=none_is("all are read"),
-            thresholds=ANY_IS_BAD,
+            thresholds=ANY_IS_UNKNOWN,
         ),
         stat(
             "Services",
@@ -129,6 +133,7 @@ def polls():
             bars=True,
             minimum=0,
             no_data="Nothing to show: no poll failed, or nothing is known. The numbers at the top tell which.",
+            colors=ALL_BAD,
         ),
         series(
             "Requests to upstreams by status",
@@ -140,6 +145,7 @@ def polls():
             unit="reqps",
             stacked=True,
             minimum=0,
+            colors=OF_HTTP,
         ),
         series(
             "Polls of each service in a second",
@@ -187,6 +193,7 @@ def around():
             ("sum by (outcome) (increase(saas_exporter_notifications_total[$__rate_interval]))", "{{outcome}}"),
             bars=True,
             minimum=0,
+            colors=[("sent", GREEN), ("failed", ORANGE), ("dropped", RED)],
         ),
         series(
             "Strangers at the door",

@@ -51,6 +51,20 @@ OPEN = words((0, "over", GREEN), (1, "open", RED))
 CACHED = words((0, "live", GREEN), (1, "last known", PURPLE))
 
 
+# Colours of series, by the name in the legend or by a regular expression between slashes.
+OF_IMPACT = [("critical", RED), ("major", ORANGE), ("minor", YELLOW), ("none", BLUE), ("unknown", PURPLE)]
+OF_STATUS = [
+    ("major_outage", RED),
+    ("partial_outage", ORANGE),
+    ("degraded_performance", YELLOW),
+    ("under_maintenance", BLUE),
+    ("unknown", PURPLE),
+]
+OF_OUTCOME = [("/^(?!ok$)/", RED), ("ok", GREEN)]
+OF_HTTP = [("/(^| )2..$/", GREEN), ("/(^| )3..$/", BLUE), ("/(^| )4..$/", ORANGE), ("/(^| )(5..|0|error)$/", RED)]
+ALL_BAD = [("/./", RED)]
+
+
 def none_is(text, color=GREEN):
     """The word for 0 of a number whose every other value is trouble."""
     return words((0, text, color))
@@ -118,8 +132,12 @@ def series(
     minimum=None,
     min_step=None,
     no_data=NO_DATA,
+    colors=(),
 ):
-    """Lines, or bars, over time: pairs of a query and the name of its series."""
+    """Lines, or bars, over time: pairs of a query and the name of its series.
+
+    `colors` are for series whose names are good or bad news; Grafana gives the others the colours of its palette.
+    """
     panel = base("timeseries", title, description, size)
     panel["targets"] = [
         target(ref(place), query, legend, min_step=min_step) for place, (query, legend) in enumerate(queries)
@@ -136,6 +154,7 @@ def series(
     panel["fieldConfig"] = fields(unit, lines or PLAIN, [], no_data)
     panel["fieldConfig"]["defaults"]["color"] = {"mode": "palette-classic"}
     panel["fieldConfig"]["defaults"]["custom"] = custom
+    panel["fieldConfig"]["overrides"] = [color_of(name, color) for name, color in colors]
     if minimum is not None:
         panel["fieldConfig"]["defaults"]["min"] = minimum
     panel["options"] = {
@@ -143,6 +162,16 @@ def series(
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
     return panel
+
+
+def color_of(name, color):
+    """Of all series that a regular expression fits, each has its own shade."""
+    is_pattern = name.startswith("/")
+    value = {"mode": "shades" if is_pattern else "fixed", "fixedColor": color}
+    return {
+        "matcher": {"id": "byRegexp" if is_pattern else "byName", "options": name},
+        "properties": [{"id": "color", "value": value}],
+    }
 
 
 def timeline(title, description, query, legend, mappings, *, size=(24, 8), no_data=NO_DATA):

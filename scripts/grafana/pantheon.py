@@ -3,6 +3,7 @@
 from panels import (
     ANY_IS_BAD,
     GREEN,
+    OF_OUTCOME,
     ORANGE,
     RED,
     column,
@@ -246,6 +247,7 @@ def cannot_tell():
             unit="reqps",
             stacked=True,
             minimum=0,
+            colors=OF_OUTCOME,
         ),
         series(
             "Zeros held back",

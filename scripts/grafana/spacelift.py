@@ -3,7 +3,9 @@
 from panels import (
     ANY_IS_BAD,
     ANY_IS_NOTED,
+    BLUE,
     GREEN,
+    OF_OUTCOME,
     ORANGE,
     PURPLE,
     RED,
@@ -139,6 +141,7 @@ def stacks():
             (f"sum by (state) ({STACKS})", "{{state}}"),
             stacked=True,
             minimum=0,
+            colors=[("/./", BLUE), ("FINISHED", GREEN), ("FAILED", RED)],
         ),
         series(
             "Drifted resources by stack",
@@ -147,6 +150,7 @@ def stacks():
             (f'sum by (stack) ({RESOURCES}{{state="DRIFTED"}})', "{{stack}}"),
             stacked=True,
             minimum=0,
+            colors=[("/./", ORANGE)],
         ),
         table(
             "Stacks that are not finished",
@@ -181,6 +185,7 @@ def stacks():
             ("max(spacelift_current_avg_stack_size_by_resource_count)", "mean of a stack"),
             size=(24, 8),
             minimum=0,
+            colors=[("DRIFTED", ORANGE), ("OK", GREEN), ("IN_SYNC", GREEN), ("mean of a stack", BLUE)],
         ),
     ]
 
@@ -242,6 +247,7 @@ def cannot_tell():
             unit="reqps",
             stacked=True,
             minimum=0,
+            colors=OF_OUTCOME,
         ),
         timeline(
             "Readings of each collector",

@@ -4,6 +4,8 @@ import pages
 from panels import (
     CACHED,
     COMPONENT,
+    OF_IMPACT,
+    OF_STATUS,
     OPEN,
     READ,
     SEVERITY,
@@ -86,6 +88,7 @@ def incidents_by_impact():
         ("sum by (impact) (statuspage_active_incidents)", "{{impact}}"),
         stacked=True,
         minimum=0,
+        colors=OF_IMPACT,
     )
 
 
@@ -118,6 +121,7 @@ def components_by_status():
         ('sum by (status) (statuspage_components{status!="operational"})', "{{status}}"),
         stacked=True,
         minimum=0,
+        colors=OF_STATUS,
     )
 
 

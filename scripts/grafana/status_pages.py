@@ -72,8 +72,9 @@ def troubled_components():
         "Components that were not well in this range",
         "The state of each component that was not operational at some time of the chosen range. Components that were"
         " always well are left out.",
+        # The whole range decides for every moment of it, else a line would only begin with the trouble.
         "max by (service_name, group_name, component_name) (statuspage_component_severity "
-        "and (max_over_time(statuspage_component_severity[$__range]) > 0))",
+        "and (max_over_time(statuspage_component_severity[$__range] @ end()) > 0))",
         "{{service_name}}: {{group_name}} {{component_name}}",
         COMPONENT,
         size=(24, 10),

@@ -183,6 +183,9 @@ def timeline(title, description, query, legend, mappings, *, size=(24, 8), no_da
     # (grafana/grafana#41075). The legend gives this colour to the word for no data, and a gap has none.
     panel["fieldConfig"]["defaults"]["color"] = {"mode": "fixed", "fixedColor": NONE}
     panel["fieldConfig"]["defaults"]["custom"] = {"fillOpacity": 80, "lineWidth": 0}
+    # An empty answer is a frame without fields, of which Grafana says "Data does not have a time field". This leaves
+    # frames out that have none, and then it says what we say.
+    panel["transformations"] = [{"id": "filterFieldsByName", "options": {"include": {"pattern": ".*"}}}]
     panel["options"] = {
         "alignValue": "left",
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},

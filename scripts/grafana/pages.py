@@ -24,7 +24,11 @@ PAGE = "on (job, instance, service_name)"
 LIVE = f"and {PAGE} (statuspage_serving_cached == 0)"
 OF_INCIDENT = "incident_name, impact, affected_components, shortlink"
 OF_MAINTENANCE = "maintenance_name, affected_components, shortlink"
-SHOW_PAGE = "/d/saas-exporter-status-pages?var-service_name=${__data.fields.service_name}"
+# With the same data source, exporters and range. Grafana alone would leave an & of a name as it is.
+SHOW_PAGE = (
+    "/d/saas-exporter-status-pages?var-service_name=${__data.fields.service_name:percentencode}"
+    "&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
+)
 UPTIME = steps(RED, (99, ORANGE), (99.9, GREEN))
 
 

@@ -76,6 +76,32 @@ fn dashboards_can_be_imported_as_they_are() {
 }
 
 #[test]
+fn links_lead_to_dashboards_that_exist() {
+    let dashboards = dashboards();
+    let uids: BTreeSet<&str> = dashboards.values().map(|each| text(&each["uid"])).collect();
+    for (file, dashboard) in &dashboards {
+        let written = dashboard.to_string();
+        let links: Vec<&str> = written
+            .split("\"/d/")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        none(links.iter().flat_map(|link| {
+            let (uid, query) = link.split_once('?').unwrap_or((link, ""));
+            // In a link, Grafana leaves an & or a # of a label as it is unless told so.
+            let bare = query
+                .split("${__data.fields.")
+                .skip(1)
+                .find(|rest| !rest.contains(":percentencode}"));
+            let unknown = (!uids.contains(uid)).then(|| format!("{file}: no dashboard {uid}"));
+            unknown
+                .into_iter()
+                .chain(bare.map(|_| format!("{file}: a label that is not encoded in {link}")))
+        }));
+    }
+}
+
+#[test]
 fn panels_follow_the_rules_of_the_linter_and_say_when_nothing_is_known() {
     for (file, dashboard) in dashboards() {
         none(
@@ -510,7 +536,7 @@ fn column_problems(panel: &Value) -> Vec<String> {
     let written = panel.to_string();
     let links = written.split("${__data.fields.").skip(1);
     let unknown = links
-        .filter_map(|rest| rest.split('}').next())
+        .filter_map(|rest| rest.split(['}', ':']).next())
         .filter(|field| !fields.contains(*field));
     problems.extend(unknown.map(|field| format!("no field {field} to link to")));
     problems

@@ -77,7 +77,7 @@ def now():
             no_data="no data, or unlimited",
         ),
         stat(
-            "Slowest download against its best",
+            "Lowest sync rate",
             "Sync rate of each line against its best in the chosen range; that of the line that has lost most.",
             "100 * min(aaisp_broadband_line_sync_download_bps /"
             " max_over_time(aaisp_broadband_line_sync_download_bps[$__range]))",
@@ -146,6 +146,8 @@ def quotas():
             unit="percent",
             lines=QUOTA,
             minimum=0,
+            soft_max=110,
+            size=(8, 8),
         ),
         series(
             "Quota left",
@@ -153,6 +155,7 @@ def quotas():
             " over.",
             ("max by (service) (aaisp_broadband_quota_remaining_bytes)", "{{service}}"),
             unit="decbytes",
+            size=(8, 8),
         ),
         series(
             "Use of data",
@@ -161,6 +164,7 @@ def quotas():
             ("clamp_min(max by (service) (deriv(aaisp_broadband_quota_used_bytes[2h])), 0)", "{{service}}"),
             unit="Bps",
             minimum=0,
+            size=(8, 8),
         ),
     ]
 

@@ -59,14 +59,14 @@ def dashboard():
 def now():
     return [
         stat(
-            "Exporters that do not answer",
+            "Silent exporters",
             "Exporters seen in the chosen range whose last scrape failed.",
             "sum((up == bool 0) and on (job, instance) last_over_time(saas_exporter_build_info[$__range]))",
             mappings=none_is("all answer"),
             thresholds=ANY_IS_BAD,
         ),
         stat(
-            "Services that cannot be read",
+            "Unreadable services",
             "Services whose last poll failed.",
             "sum(saas_exporter_service_up == bool 0)",
             mappings=none_is("all are read"),
@@ -85,7 +85,7 @@ def now():
             mappings=words((0, "not writable", RED), (1, "writable", GREEN)),
         ),
         stat(
-            "Notifications that failed",
+            "Failed notifications",
             "Notifications that failed or were dropped in the chosen range, of the exporters that answer.",
             'sum(ceil(increase(saas_exporter_notifications_total{outcome!="sent"}[$__range])) ' + OURS + ")",
             mappings=none_is("none"),
@@ -167,7 +167,7 @@ def polls():
                 column("service", "Service"),
                 column("instance", "Instance"),
                 column("A", "Last poll", mappings=READ, no_value="not polled yet"),
-                column("B", "Last read", unit="dateTimeFromNow", no_value="never since the exporter's start"),
+                column("B", "Last read", unit="dateTimeFromNow", no_value="never since start"),
                 column("C", "Took", unit="s"),
                 column("D", "Polls in this range", unit="short", decimals=0),
             ],

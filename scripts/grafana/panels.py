@@ -14,6 +14,11 @@ OF_TARGET = 'job=~"$job", instance=~"$instance"'
 METRIC = re.compile(r"\b((?:statuspage|spacelift|pantheon|aaisp|saas_exporter|process)_\w+|up)\b(\{)?")
 # Grafana lays panels out in this many columns.
 COLUMNS = 24
+# Of a table, in pixels: the least width of a column without one of its own, where Grafana takes 150; a character; what
+# a header has beside its text, for the filter and the order; what a cell has beside its text.
+LEAST_WIDTH, OF_CHARACTER, OF_HEADER, OF_CELL = 110, 7, 60, 24
+# Characters of the values of a unit; numbers have fewer than their headers.
+OF_UNIT = {"dateTimeFromNow": len("a few seconds ago"), "dateTimeAsSystem": len("2026-11-20 12:00:00")}
 # The schema of Grafana 10.4; newer ones read it and carry it forward.
 SCHEMA_VERSION = 39
 NO_DATA = "no data: cannot tell"
@@ -110,6 +115,8 @@ def stat(
         "percentChangeColorMode": "standard",
         "reduceOptions": {"calcs": ["last"], "fields": "", "values": False},
         "showPercentChange": False,
+        # Grafana chooses a size that fits the word with the most letters, and one with wider letters runs over.
+        **({"text": {"titleSize": 14, "valueSize": 16}} if legend else {}),
         "textMode": "value_and_name" if legend else "value",
         "wideLayout": True,
     }
@@ -133,6 +140,7 @@ def series(
     min_step=None,
     no_data=NO_DATA,
     colors=(),
+    soft_max=None,
 ):
     """Lines, or bars, over time: pairs of a query and the name of its series.
 
@@ -142,7 +150,11 @@ def series(
     panel["targets"] = [
         target(ref(place), query, legend, min_step=min_step) for place, (query, legend) in enumerate(queries)
     ]
+    if soft_max is None and unit == "short" and minimum == 0:
+        soft_max = 4
     custom = {
+        # Without it, a count that is always 0 would have an axis up to 100.
+        **({"axisSoftMax": soft_max} if soft_max else {}),
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 60 if bars or stacked else 10,
         "lineWidth": 1,
@@ -202,14 +214,25 @@ def table(title, description, queries, columns, *, sort=None, size=(24, 8), no_d
     """One row for each label set. All queries of a table bear the same labels, so that their values share a row.
 
     `queries` maps a letter to a query, `columns` are those that are shown, from left to right. `sort` names the column
-    whose highest value comes first.
+    whose highest value comes first, or with a minus in front the lowest.
     """
     panel = base("table", title, description, size)
     panel["targets"] = [target(letter, query, "", instant=True, form="table") for letter, query in queries.items()]
     panel["fieldConfig"] = fields("none", steps(NONE), [], no_data)
-    panel["fieldConfig"]["defaults"]["custom"] = {"align": "left", "cellOptions": {"type": "auto"}, "filterable": True}
-    panel["fieldConfig"]["overrides"] = [override(column, column["of"] not in queries) for column in columns]
-    sort_by = [{"displayName": sort, "desc": True}] if sort else []
+    panel["fieldConfig"]["defaults"]["custom"] = {
+        "align": "left",
+        "cellOptions": {"type": "auto"},
+        "filterable": True,
+        "minWidth": LEAST_WIDTH,
+    }
+    values = [column for column in columns if column["of"] in queries]
+    # While there are no rows there are no labels, and what is said then is as wide as the columns that are left.
+    plain = [column for column in values if not column.keys() & {"mappings", "thresholds"}]
+    stretched = (plain or values)[-1]
+    panel["fieldConfig"]["overrides"] = [
+        override(column, column not in values, column is stretched) for column in columns
+    ]
+    sort_by = [{"displayName": sort.removeprefix("-"), "desc": not sort.startswith("-")}] if sort else []
     panel["options"] = {"cellHeight": "sm", "frameIndex": 0, "showHeader": True, "sortBy": sort_by}
     sources = [source(column["of"], queries) for column in columns]
     hidden = {source(letter, queries) for letter in queries} - set(sources)
@@ -225,16 +248,29 @@ def table(title, description, queries, columns, *, sort=None, size=(24, 8), no_d
 
 
 def column(
-    of, name, *, unit=None, mappings=None, thresholds=None, renamed=None, link=None, no_value=None, decimals=None
+    of,
+    name,
+    *,
+    unit=None,
+    mappings=None,
+    thresholds=None,
+    renamed=None,
+    link=None,
+    no_value=None,
+    decimals=None,
+    width=None,
+    least_width=None,
 ):
     """A column: `of` is a label, or the letter of a query. `link` is an address, or the label that holds it.
 
-    With `mappings` or `thresholds` the cells are coloured; `renamed` are value mappings without colour.
+    With `mappings` or `thresholds` the cells are coloured; `renamed` are value mappings without colour. Values are as
+    wide as their words, and labels without a `width` in characters share the rest, since they are names and titles,
+    but have at least `least_width`.
     """
     return {key: value for key, value in locals().items() if value is not None}
 
 
-def override(column, is_label):
+def override(column, is_label, is_stretched):
     # Without this unit, Grafana reads a label such as a telephone number as a number, and its zero in front is lost.
     unit = "string" if is_label else column.get("unit", "none")
     properties = [("unit", unit)]
@@ -254,10 +290,21 @@ def override(column, is_label):
         properties.append(("links", [link(column["link"])]))
     if "no_value" in column:
         properties.append(("noValue", column["no_value"]))
+    if "width" in column or not (is_label or is_stretched):
+        properties.append(("custom.width", width(column)))
+    elif "least_width" in column or is_stretched:
+        properties.append(("custom.minWidth", width(column)))
     return {
         "matcher": {"id": "byName", "options": column["name"]},
         "properties": [{"id": key, "value": value} for key, value in properties],
     }
+
+
+def width(column):
+    named = [each["text"] for mapping in column.get("mappings", []) for each in mapping["options"].values()]
+    words = [*named, column.get("no_value", "")]
+    content = max(column.get("width", column.get("least_width", 0)), OF_UNIT.get(column.get("unit"), 0), *map(len, words))
+    return max(len(column["name"]) * OF_CHARACTER + OF_HEADER, content * OF_CHARACTER + OF_CELL)
 
 
 def link(to):

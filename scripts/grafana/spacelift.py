@@ -27,6 +27,10 @@ SUPPORTED = words((0, "not for this key", PURPLE), (1, "supported", GREEN))
 WHOLE_ACCOUNT = [
     {"type": "value", "options": {"unknown": {"text": "(whole account)", "index": 0}}},
 ]
+# A stack is named without its space too.
+NOT_SAID = [
+    {"type": "value", "options": {"unknown": {"text": "not said", "index": 0}}},
+]
 STACKS = "spacelift_current_stacks_count_by_state"
 RESOURCES = "spacelift_current_resources_count_by_drift"
 
@@ -159,7 +163,7 @@ def stacks():
             {"A": f'sum by (state, space, stack) ({STACKS}{{state!="FINISHED"}}) > 0'},
             [
                 column("stack", "Stack", renamed=WHOLE_ACCOUNT),
-                column("space", "Space", renamed=WHOLE_ACCOUNT),
+                column("space", "Space", renamed=NOT_SAID),
                 column("state", "State"),
                 column("A", "Stacks", unit="short"),
             ],
@@ -172,7 +176,7 @@ def stacks():
             {"A": f'sum by (space, stack) ({RESOURCES}{{state="DRIFTED"}}) > 0'},
             [
                 column("stack", "Stack", renamed=WHOLE_ACCOUNT),
-                column("space", "Space", renamed=WHOLE_ACCOUNT),
+                column("space", "Space", renamed=NOT_SAID),
                 column("A", "Drifted resources", unit="short", thresholds=steps(ORANGE)),
             ],
             sort="Drifted resources",
@@ -231,7 +235,7 @@ def cannot_tell():
             },
             [
                 column("instance", "Instance"),
-                column("collector", "Collector"),
+                column("collector", "Collector", least_width=18),
                 column("A", "Last reading", mappings=COLLECTOR),
                 column("B", "Key", mappings=SUPPORTED),
                 column("C", "Last worked", unit="dateTimeFromNow", no_value="never"),

@@ -29,7 +29,7 @@ def dashboard():
         " and how well the pages could be read.",
         [
             states(),
-            *pages.now(),
+            *pages.now(size=(8, 3)),
             row("States"),
             pages.severity_over_time(),
             pages.uptime(),
@@ -48,7 +48,7 @@ def dashboard():
             probes(),
             live_or_known(),
             response_time(),
-            pages.unknown_words(size=(12, 8)),
+            pages.unknown_words(size=(24, 6)),
         ],
         variables=[("service_name", "Service", services)],
         matchers=of_pages,
@@ -63,7 +63,7 @@ def states():
         "max by (service_name) (statuspage_service_severity)",
         legend="{{service_name}}",
         mappings=SEVERITY,
-        size=(12, 4),
+        size=(24, 4),
     )
 
 
@@ -78,7 +78,7 @@ def troubled_components():
         "{{service_name}}: {{group_name}} {{component_name}}",
         COMPONENT,
         size=(24, 10),
-        no_data='Nothing to show: no component was in trouble, or nothing is known. "State now" tells which.',
+        no_data='No trouble, or no data: "State now" tells.',
     )
 
 
@@ -102,12 +102,12 @@ def past_incidents():
             "A": f'max by ({labels}) (last_over_time(statuspage_incident_info{{incident_id!="none"}}[$__range]))',
         },
         [
-            column("started_at", "Began"),
+            column("started_at", "Began", width=20),
             column("service_name", "Service"),
-            column("incident_name", "Incident", link="shortlink"),
-            column("impact", "Impact"),
+            column("incident_name", "Incident", link="shortlink", least_width=30),
+            column("impact", "Impact", width=8),
             column("A", "State", mappings=OPEN),
-            column("shortlink", "Link", link="shortlink"),
+            column("shortlink", "Link", link="shortlink", width=8),
         ],
         sort="Began",
         size=(12, 8),
@@ -147,10 +147,10 @@ def own_words():
         },
         [
             column("service_name", "Service"),
-            column("indicator", "The page's own word"),
+            column("indicator", "Its own word", width=11),
             column("A", "Worst of its parts", mappings=SEVERITY),
             column("B", "Data", mappings=CACHED),
-            column("C", "Changed by its owner", unit="dateTimeFromNow", no_value="not said"),
+            column("C", "Changed", unit="dateTimeFromNow", no_value="not said"),
         ],
         sort="Worst of its parts",
         size=(12, 8),

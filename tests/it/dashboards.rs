@@ -14,6 +14,12 @@ use serde_json::Value;
 
 use crate::promql::{Query, family};
 
+/// Grafana's own limit.
+const UID_MAX_CHARS: usize = 40;
+/// Of the 24 into which Grafana divides the width.
+const COLUMNS: u64 = 24;
+/// Characters of a title for every two columns that a panel is wide, on a screen of 1440 pixels; the rest is cut off.
+const TITLE_CHARS_OF_TWO_COLUMNS: u64 = 11;
 /// The units that the dashboards use, as Grafana spells them; another one is looked up there before it is added.
 const UNITS: [&str; 14] = [
     "none",
@@ -72,6 +78,13 @@ fn dashboards_can_be_imported_as_they_are() {
             uids.insert(dashboard["uid"].to_string()),
             "{file}: the uid is another one's"
         );
+    }
+}
+
+#[test]
+fn panels_leave_no_hole_and_titles_have_room() {
+    for (file, dashboard) in dashboards() {
+        none(layout_problems(&dashboard).map(|problem| format!("{file}: {problem}")));
     }
 }
 
@@ -273,6 +286,10 @@ fn dashboard_problems(dashboard: &Value) -> impl Iterator<Item = String> {
     for key in ["uid", "title", "description", "refresh"] {
         expect(!text(&dashboard[key]).is_empty(), format!("no {key}"));
     }
+    expect(
+        text(&dashboard["uid"]).chars().count() <= UID_MAX_CHARS,
+        "a uid that is too long".to_owned(),
+    );
     expect(dashboard["editable"] == false, "editable".to_owned());
     expect(
         dashboard["schemaVersion"].is_u64(),
@@ -336,6 +353,32 @@ fn dashboard_problems(dashboard: &Value) -> impl Iterator<Item = String> {
             titles.insert(panel["title"].to_string()),
             format!("{} twice", panel["title"]),
         );
+    }
+    problems.into_iter()
+}
+
+/// Where panels leave a hole, lie over each other, or have more title than room.
+fn layout_problems(dashboard: &Value) -> impl Iterator<Item = String> {
+    let mut problems = Vec::new();
+    let (mut x, mut y, mut height) = (0, 0, 0);
+    for panel in list(&dashboard["panels"]) {
+        let title = text(&panel["title"]);
+        let [width, tall, left, top] = ["w", "h", "x", "y"].map(|side| &panel["gridPos"][side]);
+        let width = width.as_u64().unwrap_or_default();
+        if x == COLUMNS {
+            (x, y, height) = (0, y + height, 0);
+        }
+        if *left != x || *top != y || (height > 0 && *tall != height) || x + width > COLUMNS {
+            problems.push(format!("{title}: not beside the panel before it"));
+        }
+        (x, height) = (x + width, tall.as_u64().unwrap_or_default());
+        let room = width * TITLE_CHARS_OF_TWO_COLUMNS / 2;
+        if title.chars().count() as u64 > room {
+            problems.push(format!("{title}: a title with room for {room} characters"));
+        }
+    }
+    if x != COLUMNS {
+        problems.push("a hole at the end".to_owned());
     }
     problems.into_iter()
 }
@@ -412,6 +455,9 @@ fn form_problems(panel: &Value) -> Vec<String> {
     if kind == "state-timeline" {
         // Grafana would show the thresholds in place of the words (grafana/grafana#41075).
         expect(defaults["color"]["mode"] == "fixed", "states without words");
+        // Else it would say of an empty answer that it does not have a time field.
+        let first = &panel["transformations"][0];
+        expect(first["id"] == "filterFieldsByName", "empty frames");
     }
     problems
 }

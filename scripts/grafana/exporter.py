@@ -10,6 +10,7 @@ from panels import (
     READ,
     RED,
     column,
+    highest,
     make,
     none_is,
     row,
@@ -111,15 +112,30 @@ def polls():
         ),
         series(
             "Duration of polls",
-            "How long the last poll of each service took, retries and pauses included.",
-            ("max by (service) (saas_exporter_poll_duration_seconds)", "{{service}}"),
+            "How long the last poll of each service took, retries and pauses included, of the 20 slowest services.",
+            (
+                highest(
+                    "max by (service) (saas_exporter_poll_duration_seconds)",
+                    "service",
+                    "max by (service) (max_over_time(saas_exporter_poll_duration_seconds[$__range] @ end()))",
+                ),
+                "{{service}}",
+            ),
             unit="s",
             minimum=0,
         ),
         series(
             "Age of the data",
-            "Time since the last good poll of each service. It rises for as long as a service cannot be read.",
-            ("time() - max by (service) (saas_exporter_last_success_timestamp_seconds)", "{{service}}"),
+            "Time since the last good poll of each service. It rises for as long as a service cannot be read. The 20"
+            " services of which it is longest ago.",
+            (
+                highest(
+                    "time() - max by (service) (saas_exporter_last_success_timestamp_seconds)",
+                    "service",
+                    "-max by (service) (last_over_time(saas_exporter_last_success_timestamp_seconds[$__range] @ end()))",
+                ),
+                "{{service}}",
+            ),
             unit="s",
             minimum=0,
         ),
@@ -149,8 +165,15 @@ def polls():
         ),
         series(
             "Polls of each service in a second",
-            "How often each service is polled.",
-            ("sum by (service) (rate(saas_exporter_polls_total[$__rate_interval]))", "{{service}}"),
+            "How often each service is polled, of the 20 that are polled most.",
+            (
+                highest(
+                    "sum by (service) (rate(saas_exporter_polls_total[$__rate_interval]))",
+                    "service",
+                    "sum by (service) (increase(saas_exporter_polls_total[$__range] @ end()))",
+                ),
+                "{{service}}",
+            ),
             unit="ops",
             minimum=0,
         ),

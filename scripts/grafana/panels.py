@@ -19,6 +19,8 @@ COLUMNS = 24
 LEAST_WIDTH, OF_CHARACTER, OF_HEADER, OF_CELL = 110, 7, 60, 24
 # Characters of the values of a unit; numbers have fewer than their headers.
 OF_UNIT = {"dateTimeFromNow": len("a few seconds ago"), "dateTimeAsSystem": len("2026-11-20 12:00:00")}
+# So many lines of one panel can still be told apart.
+MOST = 20
 # The schema of Grafana 10.4; newer ones read it and carry it forward.
 SCHEMA_VERSION = 39
 NO_DATA = "no data: cannot tell"
@@ -202,7 +204,8 @@ def timeline(title, description, query, legend, mappings, *, size=(24, 8), no_da
         "alignValue": "left",
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
         "mergeValues": True,
-        "perPage": 20,
+        # A legible row takes 16 pixels, header, axis, legend and page numbers take the rest of the height.
+        "perPage": (size[1] * 38 - 136) // 16,
         "rowHeight": 0.9,
         "showValue": "auto",
         "tooltip": {"mode": "single", "sort": "none"},
@@ -427,6 +430,11 @@ def make(name, title, description, panels, *, variables=(), matchers=None, time=
         "version": 1,
         "weekStart": "",
     }
+
+
+def highest(query, label, over_range):
+    """Of many series those with the highest value in the chosen range, which is the same for all its moments."""
+    return f"({query}) and on ({label}) topk({MOST}, {over_range})"
 
 
 def with_matchers(query, matchers):

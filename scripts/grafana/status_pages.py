@@ -10,6 +10,7 @@ from panels import (
     READ,
     SEVERITY,
     column,
+    highest,
     make,
     row,
     series,
@@ -57,10 +58,11 @@ def dashboard():
 
 def states():
     return stat(
-        "State now",
-        "The worst that each page says of itself or of a part. A page that cannot be read now is shown as it was last"
-        ' known; "Pages that were read" says which ones.',
-        "max by (service_name) (statuspage_service_severity)",
+        "State now, worst first",
+        "The worst that each page says of itself or of a part, of the twelve pages that are worst. A page that cannot be"
+        ' read now is shown as it was last known; "Pages that were read" says which ones.',
+        # As many words as have room beside each other.
+        "topk(12, max by (service_name) (statuspage_service_severity))",
         legend="{{service_name}}",
         mappings=SEVERITY,
         size=(24, 4),
@@ -192,9 +194,16 @@ def live_or_known():
 def response_time():
     return series(
         "Response time of the pages",
-        "Duration of the request that was answered well, without retries and pauses. A gap is a time in which the page"
-        " could not be read.",
-        ("max by (service_name) (statuspage_response_time_seconds > 0)", "{{service_name}}"),
+        "Duration of the request that was answered well, without retries and pauses, of the 20 slowest pages. A gap is"
+        " a time in which the page could not be read.",
+        (
+            highest(
+                "max by (service_name) (statuspage_response_time_seconds > 0)",
+                "service_name",
+                "max by (service_name) (max_over_time(statuspage_response_time_seconds[$__range] @ end()))",
+            ),
+            "{{service_name}}",
+        ),
         unit="s",
         size=(12, 8),
     )

@@ -6,6 +6,7 @@ from panels import (
     OF_HTTP,
     ORANGE,
     RED,
+    WHILE_IT_ANSWERS,
     column,
     make,
     row,
@@ -196,8 +197,11 @@ def telephony():
             "Every chosen number as the provider describes it, with its calls in the chosen range.",
             {
                 "A": "max by (number, status, service_type, call_forwarding, voicemail) (aaisp_telephony_service_info)",
-                "B": "sum by (number) (ceil(increase(aaisp_telephony_calls_total[$__range])))",
-                "C": "sum by (number) (increase(aaisp_telephony_call_duration_seconds_total[$__range]))",
+                "B": f"sum by (number) (ceil(increase(aaisp_telephony_calls_total[$__range])) {WHILE_IT_ANSWERS})",
+                "C": (
+                    "sum by (number) (increase(aaisp_telephony_call_duration_seconds_total[$__range])"
+                    f" {WHILE_IT_ANSWERS})"
+                ),
             },
             [
                 column("number", "Number"),
@@ -271,7 +275,10 @@ def cannot_tell():
             " included.",
             {
                 "A": "1000 * max by (collector_name) (aaisp_collector_last_successful_collection_timestamp)",
-                "B": "sum by (collector_name) (ceil(increase(aaisp_collector_errors_total[$__range])))",
+                "B": (
+                    "sum by (collector_name) (ceil(increase(aaisp_collector_errors_total[$__range]))"
+                    f" {WHILE_IT_ANSWERS})"
+                ),
             },
             [
                 column("collector_name", "Collector"),

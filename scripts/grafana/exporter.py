@@ -9,6 +9,7 @@ from panels import (
     ORANGE,
     READ,
     RED,
+    WHILE_IT_ANSWERS,
     column,
     highest,
     make,
@@ -21,8 +22,6 @@ from panels import (
     words,
 )
 
-# Of all processes that Prometheus knows, those that are this exporter.
-OURS = "and on (job, instance) saas_exporter_build_info"
 ANSWERS = words((0, "does not answer", RED), (1, "answers", GREEN))
 
 
@@ -88,14 +87,15 @@ def now():
         stat(
             "Failed notifications",
             "Notifications that failed or were dropped in the chosen range, of the exporters that answer.",
-            'sum(ceil(increase(saas_exporter_notifications_total{outcome!="sent"}[$__range])) ' + OURS + ")",
+            'sum(ceil(increase(saas_exporter_notifications_total{outcome!="sent"}[$__range])) '
+            f"{WHILE_IT_ANSWERS})",
             mappings=none_is("none"),
             thresholds=ANY_IS_BAD,
         ),
         stat(
             "Running since",
             "When the process started, of the exporter that started last.",
-            f"1000 * max(process_start_time_seconds {OURS})",
+            f"1000 * max(process_start_time_seconds {WHILE_IT_ANSWERS})",
             unit="dateTimeFromNow",
         ),
     ]
@@ -132,7 +132,8 @@ def polls():
                 highest(
                     "time() - max by (service) (saas_exporter_last_success_timestamp_seconds)",
                     "service",
-                    "-max by (service) (last_over_time(saas_exporter_last_success_timestamp_seconds[$__range] @ end()))",
+                    "-max by (service)"
+                    " (last_over_time(saas_exporter_last_success_timestamp_seconds[$__range] @ end()))",
                 ),
                 "{{service}}",
             ),
@@ -184,7 +185,10 @@ def polls():
                 "A": "min by (instance, service) (saas_exporter_service_up)",
                 "B": "1000 * max by (instance, service) (saas_exporter_last_success_timestamp_seconds)",
                 "C": "max by (instance, service) (saas_exporter_poll_duration_seconds)",
-                "D": "sum by (instance, service) (ceil(increase(saas_exporter_polls_total[$__range])))",
+                "D": (
+                    "sum by (instance, service) (ceil(increase(saas_exporter_polls_total[$__range]))"
+                    f" {WHILE_IT_ANSWERS})"
+                ),
             },
             [
                 column("service", "Service"),
@@ -233,7 +237,7 @@ def around():
             "What is running, and since when.",
             {
                 "A": "max by (instance, version, revision) (saas_exporter_build_info)",
-                "B": f"1000 * max by (instance) (process_start_time_seconds {OURS})",
+                "B": f"1000 * max by (instance) (process_start_time_seconds {WHILE_IT_ANSWERS})",
             },
             [
                 column("instance", "Instance"),
@@ -281,7 +285,7 @@ def process():
         series(
             "Memory",
             "Resident memory of the process.",
-            (f"process_resident_memory_bytes {OURS}", "{{instance}}"),
+            (f"process_resident_memory_bytes {WHILE_IT_ANSWERS}", "{{instance}}"),
             unit="bytes",
             minimum=0,
             size=(8, 8),
@@ -289,7 +293,7 @@ def process():
         series(
             "CPU",
             "Share of one processor core.",
-            (f"rate(process_cpu_seconds_total[$__rate_interval]) {OURS}", "{{instance}}"),
+            (f"rate(process_cpu_seconds_total[$__rate_interval]) {WHILE_IT_ANSWERS}", "{{instance}}"),
             unit="percentunit",
             minimum=0,
             size=(8, 8),
@@ -297,8 +301,8 @@ def process():
         series(
             "Descriptors and threads",
             "Open file descriptors and threads of the process.",
-            (f"process_open_fds {OURS}", "{{instance}}: descriptors"),
-            (f"process_threads {OURS}", "{{instance}}: threads"),
+            (f"process_open_fds {WHILE_IT_ANSWERS}", "{{instance}}: descriptors"),
+            (f"process_threads {WHILE_IT_ANSWERS}", "{{instance}}: threads"),
             minimum=0,
             size=(8, 8),
         ),

@@ -10,6 +10,8 @@ import re
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # The target that a series comes from; grafana/dashboard-linter asks for both matchers in every selector.
 OF_TARGET = 'job=~"$job", instance=~"$instance"'
+# While its exporter answers, and of all processes those that are an exporter. A rise in the chosen range outlives it.
+WHILE_IT_ANSWERS = "and on (job, instance) saas_exporter_build_info"
 # What our metrics and those of Prometheus itself begin with. No label begins so.
 METRIC = re.compile(r"\b((?:statuspage|spacelift|pantheon|aaisp|saas_exporter|process)_\w+|up)\b(\{)?")
 # Grafana lays panels out in this many columns.
@@ -291,8 +293,8 @@ def override(column, is_label, is_stretched):
         properties.append(("mappings", column["renamed"]))
     if "link" in column:
         properties.append(("links", [link(column["link"])]))
-    if "no_value" in column:
-        properties.append(("noValue", column["no_value"]))
+    # An empty cell would else hold the sentence of a table without rows.
+    properties.append(("noValue", column.get("no_value", "–" if is_label else "no data")))
     if "width" in column or not (is_label or is_stretched):
         properties.append(("custom.width", width(column)))
     elif "least_width" in column or is_stretched:
@@ -306,7 +308,8 @@ def override(column, is_label, is_stretched):
 def width(column):
     named = [each["text"] for mapping in column.get("mappings", []) for each in mapping["options"].values()]
     words = [*named, column.get("no_value", "")]
-    content = max(column.get("width", column.get("least_width", 0)), OF_UNIT.get(column.get("unit"), 0), *map(len, words))
+    asked = column.get("width", column.get("least_width", 0))
+    content = max(asked, OF_UNIT.get(column.get("unit"), 0), *map(len, words))
     return max(len(column["name"]) * OF_CHARACTER + OF_HEADER, content * OF_CHARACTER + OF_CELL)
 
 
@@ -324,7 +327,13 @@ def source(of, queries):
 
 
 def base(kind, title, description, size):
-    return {"type": kind, "title": title, "description": description, "datasource": DATASOURCE, "size": size}
+    return {
+        "type": kind,
+        "title": title,
+        "description": description,
+        "datasource": DATASOURCE,
+        "size": size,
+    }
 
 
 def fields(unit, thresholds, mappings, no_data, decimals=None):

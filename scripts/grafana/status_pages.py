@@ -59,8 +59,8 @@ def dashboard():
 def states():
     return stat(
         "State now, worst first",
-        "The worst that each page says of itself or of a part, of the twelve pages that are worst. A page that cannot be"
-        ' read now is shown as it was last known; "Pages that were read" says which ones.',
+        "The worst that each page says of itself or of a part, of the twelve pages that are worst. A page that cannot"
+        ' be read now is shown as it was last known; "Pages that were read" says which ones.',
         # As many words as have room beside each other.
         "topk(12, max by (service_name) (statuspage_service_severity))",
         legend="{{service_name}}",

@@ -25,6 +25,8 @@ OF_UNIT = {"dateTimeFromNow": len("a few seconds ago"), "dateTimeAsSystem": len(
 MOST = 20
 # The schema of Grafana 10.4; newer ones read it and carry it forward.
 SCHEMA_VERSION = 39
+# A panel without it is taken for one of Grafana 6.1, and its options are carried forward from there.
+PLUGIN_VERSION = "10.4.0"
 NO_DATA = "no data: cannot tell"
 NOTHING_OR_UNKNOWN = (
     'Nothing to show. Whether that is good news, the numbers above tell: they say "no data" when nothing is known.'
@@ -329,6 +331,7 @@ def source(of, queries):
 def base(kind, title, description, size):
     return {
         "type": kind,
+        "pluginVersion": PLUGIN_VERSION,
         "title": title,
         "description": description,
         "datasource": DATASOURCE,

@@ -400,6 +400,11 @@ fn form_problems(panel: &Value) -> Vec<String> {
     expect(!text(&panel["title"]).is_empty(), "no title");
     expect(!text(&panel["description"]).is_empty(), "no description");
     expect(is_templated(panel), "a data source of its own");
+    // Else Grafana takes it for one of version 6.1, and rewrites its limits and overrides.
+    expect(
+        !text(&panel["pluginVersion"]).is_empty(),
+        "no version of its panel",
+    );
     expect(list(&panel["targets"]).count() > 0, "no query");
     expect(
         !text(&defaults["noValue"]).is_empty(),

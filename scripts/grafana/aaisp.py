@@ -262,6 +262,7 @@ def telephony():
             ),
             bars=True,
             minimum=0,
+            soft_max=0,
             size=(8, 8),
         ),
     ]

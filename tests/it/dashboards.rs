@@ -191,6 +191,7 @@ fn mistakes_in_a_panel_are_found() {
             "states without words",
         ),
         ("\"noValue\":\"Nothing", "\"was\":\"Nothing", "does not say"),
+        ("\"id\":\"noValue\"", "\"id\":\"was\"", "an empty cell"),
         ("\"description\":", "\"was\":", "no description"),
         ("${datasource}", "abcdef", "data source of its own"),
         ("\"instant\":true", "\"instant\":false", "of another time"),
@@ -456,6 +457,14 @@ fn form_problems(panel: &Value) -> Vec<String> {
             panel["options"]["reduceOptions"]["calcs"] == serde_json::json!(["last"]),
             "an old value",
         );
+    }
+    if kind == "table" {
+        let mut columns = list(&panel["fieldConfig"]["overrides"]);
+        let says_so = columns.all(|column| {
+            list(&column["properties"])
+                .any(|property| property["id"] == "noValue" && !text(&property["value"]).is_empty())
+        });
+        expect(says_so, "an empty cell with the sentence of an empty table");
     }
     if kind == "state-timeline" {
         // Grafana would show the thresholds in place of the words (grafana/grafana#41075).

@@ -1,9 +1,12 @@
 """The dashboard of AAISP lines: quotas, sync rates, telephone numbers and prices, and how the collectors do."""
 
 from panels import (
+    ALL_BAD,
     GREEN,
+    OF_HTTP,
     ORANGE,
     RED,
+    WHILE_IT_ANSWERS,
     column,
     make,
     row,
@@ -75,7 +78,7 @@ def now():
             no_data="no data, or unlimited",
         ),
         stat(
-            "Slowest download against its best",
+            "Lowest sync rate",
             "Sync rate of each line against its best in the chosen range; that of the line that has lost most.",
             "100 * min(aaisp_broadband_line_sync_download_bps /"
             " max_over_time(aaisp_broadband_line_sync_download_bps[$__range]))",
@@ -144,6 +147,8 @@ def quotas():
             unit="percent",
             lines=QUOTA,
             minimum=0,
+            soft_max=110,
+            size=(8, 8),
         ),
         series(
             "Quota left",
@@ -151,6 +156,7 @@ def quotas():
             " over.",
             ("max by (service) (aaisp_broadband_quota_remaining_bytes)", "{{service}}"),
             unit="decbytes",
+            size=(8, 8),
         ),
         series(
             "Use of data",
@@ -159,6 +165,7 @@ def quotas():
             ("clamp_min(max by (service) (deriv(aaisp_broadband_quota_used_bytes[2h])), 0)", "{{service}}"),
             unit="Bps",
             minimum=0,
+            size=(8, 8),
         ),
     ]
 
@@ -190,8 +197,11 @@ def telephony():
             "Every chosen number as the provider describes it, with its calls in the chosen range.",
             {
                 "A": "max by (number, status, service_type, call_forwarding, voicemail) (aaisp_telephony_service_info)",
-                "B": "sum by (number) (ceil(increase(aaisp_telephony_calls_total[$__range])))",
-                "C": "sum by (number) (increase(aaisp_telephony_call_duration_seconds_total[$__range]))",
+                "B": f"sum by (number) (ceil(increase(aaisp_telephony_calls_total[$__range])) {WHILE_IT_ANSWERS})",
+                "C": (
+                    "sum by (number) (increase(aaisp_telephony_call_duration_seconds_total[$__range])"
+                    f" {WHILE_IT_ANSWERS})"
+                ),
             },
             [
                 column("number", "Number"),
@@ -252,6 +262,7 @@ def telephony():
             ),
             bars=True,
             minimum=0,
+            soft_max=0,
             size=(8, 8),
         ),
     ]
@@ -265,7 +276,10 @@ def cannot_tell():
             " included.",
             {
                 "A": "1000 * max by (collector_name) (aaisp_collector_last_successful_collection_timestamp)",
-                "B": "sum by (collector_name) (ceil(increase(aaisp_collector_errors_total[$__range])))",
+                "B": (
+                    "sum by (collector_name) (ceil(increase(aaisp_collector_errors_total[$__range]))"
+                    f" {WHILE_IT_ANSWERS})"
+                ),
             },
             [
                 column("collector_name", "Collector"),
@@ -285,6 +299,7 @@ def cannot_tell():
             bars=True,
             minimum=0,
             no_data="no data: no error since the exporter's start, or nothing is known",
+            colors=ALL_BAD,
         ),
         series(
             "Requests by status",
@@ -296,6 +311,7 @@ def cannot_tell():
             unit="reqps",
             stacked=True,
             minimum=0,
+            colors=OF_HTTP,
         ),
         series(
             "Duration of requests",

@@ -1,11 +1,17 @@
 """The dashboard of the exporter itself: polls, requests, notifications, cache, the gate, and the process."""
 
 from panels import (
+    ALL_BAD,
     ANY_IS_BAD,
+    ANY_IS_UNKNOWN,
     GREEN,
+    OF_HTTP,
+    ORANGE,
     READ,
     RED,
+    WHILE_IT_ANSWERS,
     column,
+    highest,
     make,
     none_is,
     row,
@@ -16,8 +22,6 @@ from panels import (
     words,
 )
 
-# Of all processes that Prometheus knows, those that are this exporter.
-OURS = "and on (job, instance) saas_exporter_build_info"
 ANSWERS = words((0, "does not answer", RED), (1, "answers", GREEN))
 
 
@@ -55,18 +59,18 @@ def dashboard():
 def now():
     return [
         stat(
-            "Exporters that do not answer",
+            "Silent exporters",
             "Exporters seen in the chosen range whose last scrape failed.",
             "sum((up == bool 0) and on (job, instance) last_over_time(saas_exporter_build_info[$__range]))",
             mappings=none_is("all answer"),
             thresholds=ANY_IS_BAD,
         ),
         stat(
-            "Services that cannot be read",
+            "Unreadable services",
             "Services whose last poll failed.",
             "sum(saas_exporter_service_up == bool 0)",
             mappings=none_is("all are read"),
-            thresholds=ANY_IS_BAD,
+            thresholds=ANY_IS_UNKNOWN,
         ),
         stat(
             "Services",
@@ -81,16 +85,17 @@ def now():
             mappings=words((0, "not writable", RED), (1, "writable", GREEN)),
         ),
         stat(
-            "Notifications that failed",
+            "Failed notifications",
             "Notifications that failed or were dropped in the chosen range, of the exporters that answer.",
-            'sum(ceil(increase(saas_exporter_notifications_total{outcome!="sent"}[$__range])) ' + OURS + ")",
+            'sum(ceil(increase(saas_exporter_notifications_total{outcome!="sent"}[$__range])) '
+            f"{WHILE_IT_ANSWERS})",
             mappings=none_is("none"),
             thresholds=ANY_IS_BAD,
         ),
         stat(
             "Running since",
             "When the process started, of the exporter that started last.",
-            f"1000 * max(process_start_time_seconds {OURS})",
+            f"1000 * max(process_start_time_seconds {WHILE_IT_ANSWERS})",
             unit="dateTimeFromNow",
         ),
     ]
@@ -107,15 +112,31 @@ def polls():
         ),
         series(
             "Duration of polls",
-            "How long the last poll of each service took, retries and pauses included.",
-            ("max by (service) (saas_exporter_poll_duration_seconds)", "{{service}}"),
+            "How long the last poll of each service took, retries and pauses included, of the 20 slowest services.",
+            (
+                highest(
+                    "max by (service) (saas_exporter_poll_duration_seconds)",
+                    "service",
+                    "max by (service) (max_over_time(saas_exporter_poll_duration_seconds[$__range] @ end()))",
+                ),
+                "{{service}}",
+            ),
             unit="s",
             minimum=0,
         ),
         series(
             "Age of the data",
-            "Time since the last good poll of each service. It rises for as long as a service cannot be read.",
-            ("time() - max by (service) (saas_exporter_last_success_timestamp_seconds)", "{{service}}"),
+            "Time since the last good poll of each service. It rises for as long as a service cannot be read. The 20"
+            " services of which it is longest ago.",
+            (
+                highest(
+                    "time() - max by (service) (saas_exporter_last_success_timestamp_seconds)",
+                    "service",
+                    "-max by (service)"
+                    " (last_over_time(saas_exporter_last_success_timestamp_seconds[$__range] @ end()))",
+                ),
+                "{{service}}",
+            ),
             unit="s",
             minimum=0,
         ),
@@ -129,6 +150,7 @@ def polls():
             bars=True,
             minimum=0,
             no_data="Nothing to show: no poll failed, or nothing is known. The numbers at the top tell which.",
+            colors=ALL_BAD,
         ),
         series(
             "Requests to upstreams by status",
@@ -140,11 +162,19 @@ def polls():
             unit="reqps",
             stacked=True,
             minimum=0,
+            colors=OF_HTTP,
         ),
         series(
             "Polls of each service in a second",
-            "How often each service is polled.",
-            ("sum by (service) (rate(saas_exporter_polls_total[$__rate_interval]))", "{{service}}"),
+            "How often each service is polled, of the 20 that are polled most.",
+            (
+                highest(
+                    "sum by (service) (rate(saas_exporter_polls_total[$__rate_interval]))",
+                    "service",
+                    "sum by (service) (increase(saas_exporter_polls_total[$__range] @ end()))",
+                ),
+                "{{service}}",
+            ),
             unit="ops",
             minimum=0,
         ),
@@ -155,13 +185,16 @@ def polls():
                 "A": "min by (instance, service) (saas_exporter_service_up)",
                 "B": "1000 * max by (instance, service) (saas_exporter_last_success_timestamp_seconds)",
                 "C": "max by (instance, service) (saas_exporter_poll_duration_seconds)",
-                "D": "sum by (instance, service) (ceil(increase(saas_exporter_polls_total[$__range])))",
+                "D": (
+                    "sum by (instance, service) (ceil(increase(saas_exporter_polls_total[$__range]))"
+                    f" {WHILE_IT_ANSWERS})"
+                ),
             },
             [
                 column("service", "Service"),
                 column("instance", "Instance"),
                 column("A", "Last poll", mappings=READ, no_value="not polled yet"),
-                column("B", "Last read", unit="dateTimeFromNow", no_value="never since the exporter's start"),
+                column("B", "Last read", unit="dateTimeFromNow", no_value="never since start"),
                 column("C", "Took", unit="s"),
                 column("D", "Polls in this range", unit="short", decimals=0),
             ],
@@ -187,6 +220,7 @@ def around():
             ("sum by (outcome) (increase(saas_exporter_notifications_total[$__rate_interval]))", "{{outcome}}"),
             bars=True,
             minimum=0,
+            colors=[("sent", GREEN), ("failed", ORANGE), ("dropped", RED)],
         ),
         series(
             "Strangers at the door",
@@ -203,7 +237,7 @@ def around():
             "What is running, and since when.",
             {
                 "A": "max by (instance, version, revision) (saas_exporter_build_info)",
-                "B": f"1000 * max by (instance) (process_start_time_seconds {OURS})",
+                "B": f"1000 * max by (instance) (process_start_time_seconds {WHILE_IT_ANSWERS})",
             },
             [
                 column("instance", "Instance"),
@@ -251,7 +285,7 @@ def process():
         series(
             "Memory",
             "Resident memory of the process.",
-            (f"process_resident_memory_bytes {OURS}", "{{instance}}"),
+            (f"process_resident_memory_bytes {WHILE_IT_ANSWERS}", "{{instance}}"),
             unit="bytes",
             minimum=0,
             size=(8, 8),
@@ -259,7 +293,7 @@ def process():
         series(
             "CPU",
             "Share of one processor core.",
-            (f"rate(process_cpu_seconds_total[$__rate_interval]) {OURS}", "{{instance}}"),
+            (f"rate(process_cpu_seconds_total[$__rate_interval]) {WHILE_IT_ANSWERS}", "{{instance}}"),
             unit="percentunit",
             minimum=0,
             size=(8, 8),
@@ -267,8 +301,8 @@ def process():
         series(
             "Descriptors and threads",
             "Open file descriptors and threads of the process.",
-            (f"process_open_fds {OURS}", "{{instance}}: descriptors"),
-            (f"process_threads {OURS}", "{{instance}}: threads"),
+            (f"process_open_fds {WHILE_IT_ANSWERS}", "{{instance}}: descriptors"),
+            (f"process_threads {WHILE_IT_ANSWERS}", "{{instance}}: threads"),
             minimum=0,
             size=(8, 8),
         ),

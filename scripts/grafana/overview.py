@@ -51,7 +51,7 @@ def dashboard():
 def now():
     return [
         stat(
-            "Exporters that do not answer",
+            "Silent exporters",
             "Exporters seen in the chosen range whose last scrape failed. While one does not answer, all that it shows"
             " is missing below, not well.",
             "sum((up == bool 0) and on (job, instance) last_over_time(saas_exporter_build_info[$__range]))",
@@ -59,7 +59,7 @@ def now():
             thresholds=ANY_IS_BAD,
         ),
         stat(
-            "Services that cannot be read",
+            "Unreadable services",
             "Services of any source whose last poll failed. Of these we know only what was the case before.",
             "sum(saas_exporter_service_up == bool 0)",
             mappings=none_is("all are read"),
@@ -98,7 +98,7 @@ def cannot_tell():
             [
                 column("service", "Service"),
                 column("A", "State", mappings=READ),
-                column("B", "Last read", unit="dateTimeFromNow", no_value="never since the exporter's start"),
+                column("B", "Last read", unit="dateTimeFromNow", no_value="never since start"),
                 column("C", "Failed polls in this range", unit="short", decimals=0),
             ],
             size=(12, 8),
@@ -143,6 +143,7 @@ def other_sources():
             mappings=none_is("none"),
             thresholds=ANY_IS_BAD,
             no_data=NOT_POLLED,
+            size=(8, 3),
         ),
         stat(
             "Spacelift: drifted resources",
@@ -152,6 +153,7 @@ def other_sources():
             mappings=none_is("none"),
             thresholds=steps(GREEN, (1, ORANGE)),
             no_data=NOT_POLLED,
+            size=(8, 3),
         ),
         stat(
             "Spacelift: runs that wait",
@@ -160,6 +162,7 @@ def other_sources():
             mappings=none_is("none"),
             thresholds=ANY_IS_NOTED,
             no_data=NOT_POLLED,
+            size=(8, 3),
         ),
         stat(
             "Pantheon: accounts that fail",
@@ -168,6 +171,7 @@ def other_sources():
             mappings=none_is("all work"),
             thresholds=ANY_IS_BAD,
             no_data=NOT_POLLED,
+            size=(8, 3),
         ),
         stat(
             "Pantheon: visits, newest day",
@@ -175,6 +179,7 @@ def other_sources():
             f"sum({pantheon.present('pantheon_visits')})",
             unit="short",
             no_data=NOT_POLLED,
+            size=(8, 3),
         ),
         stat(
             "AAISP: highest use of a quota",
@@ -183,5 +188,6 @@ def other_sources():
             unit="percent",
             thresholds=steps(GREEN, (80, ORANGE), (100, RED)),
             no_data=NOT_POLLED,
+            size=(8, 3),
         ),
     ]

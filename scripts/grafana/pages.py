@@ -24,11 +24,15 @@ PAGE = "on (job, instance, service_name)"
 LIVE = f"and {PAGE} (statuspage_serving_cached == 0)"
 OF_INCIDENT = "incident_name, impact, affected_components, shortlink"
 OF_MAINTENANCE = "maintenance_name, affected_components, shortlink"
-SHOW_PAGE = "/d/saas-exporter-status-pages?var-service_name=${__data.fields.service_name}"
+# With the same data source, exporters and range. Grafana alone would leave an & of a name as it is.
+SHOW_PAGE = (
+    "/d/saas-exporter-status-pages?var-service_name=${__data.fields.service_name:percentencode}"
+    "&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
+)
 UPTIME = steps(RED, (99, ORANGE), (99.9, GREEN))
 
 
-def now():
+def now(size=(4, 4)):
     return [
         stat(
             "Pages in trouble",
@@ -37,6 +41,7 @@ def now():
             f"sum((statuspage_service_severity >= bool 2) {LIVE})",
             mappings=none_is("none"),
             thresholds=ANY_IS_BAD,
+            size=size,
         ),
         stat(
             "Incidents open now",
@@ -44,6 +49,7 @@ def now():
             f"sum(statuspage_active_incidents {LIVE})",
             mappings=none_is("none"),
             thresholds=ANY_IS_BAD,
+            size=size,
         ),
         stat(
             "Maintenances",
@@ -51,6 +57,7 @@ def now():
             f"sum(statuspage_active_maintenances {LIVE})",
             mappings=none_is("none"),
             thresholds=ANY_IS_NOTED,
+            size=size,
         ),
     ]
 
@@ -115,14 +122,14 @@ def incidents():
         },
         [
             column("service_name", "Service", link=SHOW_PAGE),
-            column("incident_name", "Incident", link="shortlink"),
-            column("impact", "Impact"),
+            column("incident_name", "Incident", link="shortlink", width=45),
+            column("impact", "Impact", width=8),
             column("A", "Began", unit="dateTimeFromNow", no_value="not said"),
             column("B", "Last update", unit="dateTimeFromNow", no_value="not said"),
             column("affected_components", "Components"),
             column("C", "Data", mappings=CACHED),
-            column("shortlink", "Link", link="shortlink"),
-            column("incident_id", "Id"),
+            column("shortlink", "Link", link="shortlink", width=18),
+            column("incident_id", "Id", width=12),
         ],
         sort="Began",
     )
@@ -148,15 +155,16 @@ def maintenances():
         },
         [
             column("service_name", "Service", link=SHOW_PAGE),
-            column("maintenance_name", "Maintenance", link="shortlink"),
+            column("maintenance_name", "Maintenance", link="shortlink", width=45),
             column("C", "When", unit="dateTimeFromNow", no_value="not said"),
             column("A", "Begins", unit="dateTimeAsSystem", no_value="not said"),
             column("B", "Ends", unit="dateTimeAsSystem", no_value="not said"),
             column("affected_components", "Components"),
             column("D", "Data", mappings=CACHED),
-            column("shortlink", "Link", link="shortlink"),
-            column("maintenance_id", "Id"),
+            column("shortlink", "Link", link="shortlink", width=18),
+            column("maintenance_id", "Id", width=12),
         ],
+        sort="-Begins",
     )
 
 
@@ -186,8 +194,9 @@ def uptime():
             column("B", "7 days", unit="percent", thresholds=UPTIME, decimals=2),
             column("C", "30 days", unit="percent", thresholds=UPTIME, decimals=2),
         ],
+        sort="-24 hours",
         size=(10, 8),
-        no_data="no data: no page was read yet",
+        no_data="no data: no page was read yet, or the exporter does not answer",
     )
 
 

@@ -10,12 +10,23 @@ import re
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # The target that a series comes from; grafana/dashboard-linter asks for both matchers in every selector.
 OF_TARGET = 'job=~"$job", instance=~"$instance"'
+# While its exporter answers, and of all processes those that are an exporter. A rise in the chosen range outlives it.
+WHILE_IT_ANSWERS = "and on (job, instance) saas_exporter_build_info"
 # What our metrics and those of Prometheus itself begin with. No label begins so.
 METRIC = re.compile(r"\b((?:statuspage|spacelift|pantheon|aaisp|saas_exporter|process)_\w+|up)\b(\{)?")
 # Grafana lays panels out in this many columns.
 COLUMNS = 24
+# Of a table, in pixels: the least width of a column without one of its own, where Grafana takes 150; a character; what
+# a header has beside its text, for the filter and the order; what a cell has beside its text.
+LEAST_WIDTH, OF_CHARACTER, OF_HEADER, OF_CELL = 110, 7, 60, 24
+# Characters of the values of a unit; numbers have fewer than their headers.
+OF_UNIT = {"dateTimeFromNow": len("a few seconds ago"), "dateTimeAsSystem": len("2026-11-20 12:00:00")}
+# So many lines of one panel can still be told apart.
+MOST = 20
 # The schema of Grafana 10.4; newer ones read it and carry it forward.
 SCHEMA_VERSION = 39
+# A panel without it is taken for one of Grafana 6.1, and its options are carried forward from there.
+PLUGIN_VERSION = "10.4.0"
 NO_DATA = "no data: cannot tell"
 NOTHING_OR_UNKNOWN = (
     'Nothing to show. Whether that is good news, the numbers above tell: they say "no data" when nothing is known.'
@@ -49,6 +60,20 @@ COMPONENT = words(
 READ = words((0, "cannot be read", PURPLE), (1, "read", GREEN))
 OPEN = words((0, "over", GREEN), (1, "open", RED))
 CACHED = words((0, "live", GREEN), (1, "last known", PURPLE))
+
+
+# Colours of series, by the name in the legend or by a regular expression between slashes.
+OF_IMPACT = [("critical", RED), ("major", ORANGE), ("minor", YELLOW), ("none", BLUE), ("unknown", PURPLE)]
+OF_STATUS = [
+    ("major_outage", RED),
+    ("partial_outage", ORANGE),
+    ("degraded_performance", YELLOW),
+    ("under_maintenance", BLUE),
+    ("unknown", PURPLE),
+]
+OF_OUTCOME = [("/^(?!ok$)/", RED), ("ok", GREEN)]
+OF_HTTP = [("/(^| )2..$/", GREEN), ("/(^| )3..$/", BLUE), ("/(^| )4..$/", ORANGE), ("/(^| )(5..|0|error)$/", RED)]
+ALL_BAD = [("/./", RED)]
 
 
 def none_is(text, color=GREEN):
@@ -96,6 +121,8 @@ def stat(
         "percentChangeColorMode": "standard",
         "reduceOptions": {"calcs": ["last"], "fields": "", "values": False},
         "showPercentChange": False,
+        # Grafana chooses a size that fits the word with the most letters, and one with wider letters runs over.
+        **({"text": {"titleSize": 14, "valueSize": 16}} if legend else {}),
         "textMode": "value_and_name" if legend else "value",
         "wideLayout": True,
     }
@@ -118,13 +145,22 @@ def series(
     minimum=None,
     min_step=None,
     no_data=NO_DATA,
+    colors=(),
+    soft_max=None,
 ):
-    """Lines, or bars, over time: pairs of a query and the name of its series."""
+    """Lines, or bars, over time: pairs of a query and the name of its series.
+
+    `colors` are for series whose names are good or bad news; Grafana gives the others the colours of its palette.
+    """
     panel = base("timeseries", title, description, size)
     panel["targets"] = [
         target(ref(place), query, legend, min_step=min_step) for place, (query, legend) in enumerate(queries)
     ]
+    if soft_max is None and unit == "short" and minimum == 0:
+        soft_max = 4
     custom = {
+        # Without it, a count that is always 0 would have an axis up to 100.
+        **({"axisSoftMax": soft_max} if soft_max else {}),
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 60 if bars or stacked else 10,
         "lineWidth": 1,
@@ -136,6 +172,7 @@ def series(
     panel["fieldConfig"] = fields(unit, lines or PLAIN, [], no_data)
     panel["fieldConfig"]["defaults"]["color"] = {"mode": "palette-classic"}
     panel["fieldConfig"]["defaults"]["custom"] = custom
+    panel["fieldConfig"]["overrides"] = [color_of(name, color) for name, color in colors]
     if minimum is not None:
         panel["fieldConfig"]["defaults"]["min"] = minimum
     panel["options"] = {
@@ -145,17 +182,34 @@ def series(
     return panel
 
 
+def color_of(name, color):
+    """Of all series that a regular expression fits, each has its own shade."""
+    is_pattern = name.startswith("/")
+    value = {"mode": "shades" if is_pattern else "fixed", "fixedColor": color}
+    return {
+        "matcher": {"id": "byRegexp" if is_pattern else "byName", "options": name},
+        "properties": [{"id": "color", "value": value}],
+    }
+
+
 def timeline(title, description, query, legend, mappings, *, size=(24, 8), no_data=NO_DATA):
     """The states of each series over time, in words and colours; a gap is a time of which nothing is known."""
     panel = base("state-timeline", title, description, size)
     panel["targets"] = [target("A", query, legend)]
     panel["fieldConfig"] = fields("none", steps(NONE), mappings, no_data)
+    # Where thresholds give the colour, Grafana shows the step that a value lies in, "-∞+", in place of the value's word
+    # (grafana/grafana#41075). The legend gives this colour to the word for no data, and a gap has none.
+    panel["fieldConfig"]["defaults"]["color"] = {"mode": "fixed", "fixedColor": NONE}
     panel["fieldConfig"]["defaults"]["custom"] = {"fillOpacity": 80, "lineWidth": 0}
+    # An empty answer is a frame without fields, of which Grafana says "Data does not have a time field". This leaves
+    # frames out that have none, and then it says what we say.
+    panel["transformations"] = [{"id": "filterFieldsByName", "options": {"include": {"pattern": ".*"}}}]
     panel["options"] = {
         "alignValue": "left",
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
         "mergeValues": True,
-        "perPage": 20,
+        # A legible row takes 16 pixels, header, axis, legend and page numbers take the rest of the height.
+        "perPage": (size[1] * 38 - 136) // 16,
         "rowHeight": 0.9,
         "showValue": "auto",
         "tooltip": {"mode": "single", "sort": "none"},
@@ -167,14 +221,25 @@ def table(title, description, queries, columns, *, sort=None, size=(24, 8), no_d
     """One row for each label set. All queries of a table bear the same labels, so that their values share a row.
 
     `queries` maps a letter to a query, `columns` are those that are shown, from left to right. `sort` names the column
-    whose highest value comes first.
+    whose highest value comes first, or with a minus in front the lowest.
     """
     panel = base("table", title, description, size)
     panel["targets"] = [target(letter, query, "", instant=True, form="table") for letter, query in queries.items()]
     panel["fieldConfig"] = fields("none", steps(NONE), [], no_data)
-    panel["fieldConfig"]["defaults"]["custom"] = {"align": "left", "cellOptions": {"type": "auto"}, "filterable": True}
-    panel["fieldConfig"]["overrides"] = [override(column, column["of"] not in queries) for column in columns]
-    sort_by = [{"displayName": sort, "desc": True}] if sort else []
+    panel["fieldConfig"]["defaults"]["custom"] = {
+        "align": "left",
+        "cellOptions": {"type": "auto"},
+        "filterable": True,
+        "minWidth": LEAST_WIDTH,
+    }
+    values = [column for column in columns if column["of"] in queries]
+    # While there are no rows there are no labels, and what is said then is as wide as the columns that are left.
+    plain = [column for column in values if not column.keys() & {"mappings", "thresholds"}]
+    stretched = (plain or values)[-1]
+    panel["fieldConfig"]["overrides"] = [
+        override(column, column not in values, column is stretched) for column in columns
+    ]
+    sort_by = [{"displayName": sort.removeprefix("-"), "desc": not sort.startswith("-")}] if sort else []
     panel["options"] = {"cellHeight": "sm", "frameIndex": 0, "showHeader": True, "sortBy": sort_by}
     sources = [source(column["of"], queries) for column in columns]
     hidden = {source(letter, queries) for letter in queries} - set(sources)
@@ -190,16 +255,29 @@ def table(title, description, queries, columns, *, sort=None, size=(24, 8), no_d
 
 
 def column(
-    of, name, *, unit=None, mappings=None, thresholds=None, renamed=None, link=None, no_value=None, decimals=None
+    of,
+    name,
+    *,
+    unit=None,
+    mappings=None,
+    thresholds=None,
+    renamed=None,
+    link=None,
+    no_value=None,
+    decimals=None,
+    width=None,
+    least_width=None,
 ):
     """A column: `of` is a label, or the letter of a query. `link` is an address, or the label that holds it.
 
-    With `mappings` or `thresholds` the cells are coloured; `renamed` are value mappings without colour.
+    With `mappings` or `thresholds` the cells are coloured; `renamed` are value mappings without colour. Values are as
+    wide as their words, and labels without a `width` in characters share the rest, since they are names and titles,
+    but have at least `least_width`.
     """
     return {key: value for key, value in locals().items() if value is not None}
 
 
-def override(column, is_label):
+def override(column, is_label, is_stretched):
     # Without this unit, Grafana reads a label such as a telephone number as a number, and its zero in front is lost.
     unit = "string" if is_label else column.get("unit", "none")
     properties = [("unit", unit)]
@@ -217,12 +295,24 @@ def override(column, is_label):
         properties.append(("mappings", column["renamed"]))
     if "link" in column:
         properties.append(("links", [link(column["link"])]))
-    if "no_value" in column:
-        properties.append(("noValue", column["no_value"]))
+    # An empty cell would else hold the sentence of a table without rows.
+    properties.append(("noValue", column.get("no_value", "–" if is_label else "no data")))
+    if "width" in column or not (is_label or is_stretched):
+        properties.append(("custom.width", width(column)))
+    elif "least_width" in column or is_stretched:
+        properties.append(("custom.minWidth", width(column)))
     return {
         "matcher": {"id": "byName", "options": column["name"]},
         "properties": [{"id": key, "value": value} for key, value in properties],
     }
+
+
+def width(column):
+    named = [each["text"] for mapping in column.get("mappings", []) for each in mapping["options"].values()]
+    words = [*named, column.get("no_value", "")]
+    asked = column.get("width", column.get("least_width", 0))
+    content = max(asked, OF_UNIT.get(column.get("unit"), 0), *map(len, words))
+    return max(len(column["name"]) * OF_CHARACTER + OF_HEADER, content * OF_CHARACTER + OF_CELL)
 
 
 def link(to):
@@ -239,7 +329,14 @@ def source(of, queries):
 
 
 def base(kind, title, description, size):
-    return {"type": kind, "title": title, "description": description, "datasource": DATASOURCE, "size": size}
+    return {
+        "type": kind,
+        "pluginVersion": PLUGIN_VERSION,
+        "title": title,
+        "description": description,
+        "datasource": DATASOURCE,
+        "size": size,
+    }
 
 
 def fields(unit, thresholds, mappings, no_data, decimals=None):
@@ -345,6 +442,11 @@ def make(name, title, description, panels, *, variables=(), matchers=None, time=
         "version": 1,
         "weekStart": "",
     }
+
+
+def highest(query, label, over_range):
+    """Of many series those with the highest value in the chosen range, which is the same for all its moments."""
+    return f"({query}) and on ({label}) topk({MOST}, {over_range})"
 
 
 def with_matchers(query, matchers):

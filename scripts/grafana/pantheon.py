@@ -3,6 +3,7 @@
 from panels import (
     ANY_IS_BAD,
     GREEN,
+    OF_OUTCOME,
     ORANGE,
     RED,
     column,
@@ -151,12 +152,14 @@ def days():
             min_step="1d",
             no_data=NO_DAYS,
         ),
-        series(
-            "Visits of the newest day until now",
-            "How the visits of the newest day grow. The line falls when a new day begins.",
-            # A day that is over has its point at its midnight, where it is no present value.
-            (f"sum by (name) (pantheon_visits unless {of_day('pantheon_visits')})", "{{name}}"),
-            minimum=0,
+        of_last_day(
+            series(
+                "Visits of the newest day until now",
+                "How the visits of the newest day grow. The line falls when a new day begins.",
+                # A day that is over has its point at its midnight, where it is no present value.
+                (f"sum by (name) (pantheon_visits unless {of_day('pantheon_visits')})", "{{name}}"),
+                minimum=0,
+            )
         ),
     ]
 
@@ -185,6 +188,11 @@ def newest_day():
         sort="Visits",
         no_data="no data: no site is read, or the exporter does not answer",
     )
+
+
+def of_last_day(panel):
+    """In steps of 28 days, an hour or more, what the exporter does would be too coarse, and a new one show nothing."""
+    return {**panel, "timeFrom": "24h"}
 
 
 def cannot_tell():
@@ -232,34 +240,41 @@ def cannot_tell():
             sort="Failed readings",
             size=(12, 8),
         ),
-        timeline(
-            "Accounts over time",
-            "Whether the last login and listing of each account worked. A gap is a time without any data.",
-            'min by (account) (pantheon_exporter_account_up{account=~"$account"})',
-            "{{account}}",
-            ACCOUNT,
-        ),
-        series(
-            "Requests by outcome",
-            "Attempts of calls in a second, by what came of them.",
-            ("sum by (outcome) (rate(pantheon_exporter_api_requests_total[$__rate_interval]))", "{{outcome}}"),
-            unit="reqps",
-            stacked=True,
-            minimum=0,
-        ),
-        series(
-            "Zeros held back",
-            "Answers in which everything was zero for a site with traffic, as in Pantheon's daily rebuild. The values"
-            " of before stay meanwhile.",
-            (
-                (
-                    "sum by (account)"
-                    ' (increase(pantheon_exporter_zero_responses_total{account=~"$account"}[$__rate_interval]))'
-                ),
+        of_last_day(
+            timeline(
+                "Accounts over time",
+                "Whether the last login and listing of each account worked. A gap is a time without any data.",
+                'min by (account) (pantheon_exporter_account_up{account=~"$account"})',
                 "{{account}}",
-            ),
-            bars=True,
-            minimum=0,
-            no_data="no data: no zeros were held back since the exporter's start, or nothing is known",
+                ACCOUNT,
+            )
+        ),
+        of_last_day(
+            series(
+                "Requests by outcome",
+                "Attempts of calls in a second, by what came of them.",
+                ("sum by (outcome) (rate(pantheon_exporter_api_requests_total[$__rate_interval]))", "{{outcome}}"),
+                unit="reqps",
+                stacked=True,
+                minimum=0,
+                colors=OF_OUTCOME,
+            )
+        ),
+        of_last_day(
+            series(
+                "Zeros held back",
+                "Answers in which everything was zero for a site with traffic, as in Pantheon's daily rebuild. The"
+                " values of before stay meanwhile.",
+                (
+                    (
+                        "sum by (account)"
+                        ' (increase(pantheon_exporter_zero_responses_total{account=~"$account"}[$__rate_interval]))'
+                    ),
+                    "{{account}}",
+                ),
+                bars=True,
+                minimum=0,
+                no_data="no data: no zeros were held back since the exporter's start, or nothing is known",
+            )
         ),
     ]

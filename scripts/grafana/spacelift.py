@@ -3,7 +3,9 @@
 from panels import (
     ANY_IS_BAD,
     ANY_IS_NOTED,
+    BLUE,
     GREEN,
+    OF_OUTCOME,
     ORANGE,
     PURPLE,
     RED,
@@ -24,6 +26,10 @@ SUPPORTED = words((0, "not for this key", PURPLE), (1, "supported", GREEN))
 # What the exporter writes where Spacelift gives sums of the whole account alone.
 WHOLE_ACCOUNT = [
     {"type": "value", "options": {"unknown": {"text": "(whole account)", "index": 0}}},
+]
+# A stack is named without its space too.
+NOT_SAID = [
+    {"type": "value", "options": {"unknown": {"text": "not said", "index": 0}}},
 ]
 STACKS = "spacelift_current_stacks_count_by_state"
 RESOURCES = "spacelift_current_resources_count_by_drift"
@@ -139,6 +145,7 @@ def stacks():
             (f"sum by (state) ({STACKS})", "{{state}}"),
             stacked=True,
             minimum=0,
+            colors=[("/./", BLUE), ("FINISHED", GREEN), ("FAILED", RED)],
         ),
         series(
             "Drifted resources by stack",
@@ -147,6 +154,7 @@ def stacks():
             (f'sum by (stack) ({RESOURCES}{{state="DRIFTED"}})', "{{stack}}"),
             stacked=True,
             minimum=0,
+            colors=[("/./", ORANGE)],
         ),
         table(
             "Stacks that are not finished",
@@ -155,7 +163,7 @@ def stacks():
             {"A": f'sum by (state, space, stack) ({STACKS}{{state!="FINISHED"}}) > 0'},
             [
                 column("stack", "Stack", renamed=WHOLE_ACCOUNT),
-                column("space", "Space", renamed=WHOLE_ACCOUNT),
+                column("space", "Space", renamed=NOT_SAID),
                 column("state", "State"),
                 column("A", "Stacks", unit="short"),
             ],
@@ -168,7 +176,7 @@ def stacks():
             {"A": f'sum by (space, stack) ({RESOURCES}{{state="DRIFTED"}}) > 0'},
             [
                 column("stack", "Stack", renamed=WHOLE_ACCOUNT),
-                column("space", "Space", renamed=WHOLE_ACCOUNT),
+                column("space", "Space", renamed=NOT_SAID),
                 column("A", "Drifted resources", unit="short", thresholds=steps(ORANGE)),
             ],
             sort="Drifted resources",
@@ -181,6 +189,7 @@ def stacks():
             ("max(spacelift_current_avg_stack_size_by_resource_count)", "mean of a stack"),
             size=(24, 8),
             minimum=0,
+            colors=[("DRIFTED", ORANGE), ("OK", GREEN), ("IN_SYNC", GREEN), ("mean of a stack", BLUE)],
         ),
     ]
 
@@ -226,7 +235,7 @@ def cannot_tell():
             },
             [
                 column("instance", "Instance"),
-                column("collector", "Collector"),
+                column("collector", "Collector", least_width=18),
                 column("A", "Last reading", mappings=COLLECTOR),
                 column("B", "Key", mappings=SUPPORTED),
                 column("C", "Last worked", unit="dateTimeFromNow", no_value="never"),
@@ -242,6 +251,7 @@ def cannot_tell():
             unit="reqps",
             stacked=True,
             minimum=0,
+            colors=OF_OUTCOME,
         ),
         timeline(
             "Readings of each collector",

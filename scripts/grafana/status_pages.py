@@ -4,10 +4,13 @@ import pages
 from panels import (
     CACHED,
     COMPONENT,
+    OF_IMPACT,
+    OF_STATUS,
     OPEN,
     READ,
     SEVERITY,
     column,
+    highest,
     make,
     row,
     series,
@@ -27,7 +30,7 @@ def dashboard():
         " and how well the pages could be read.",
         [
             states(),
-            *pages.now(),
+            *pages.now(size=(8, 3)),
             row("States"),
             pages.severity_over_time(),
             pages.uptime(),
@@ -46,7 +49,7 @@ def dashboard():
             probes(),
             live_or_known(),
             response_time(),
-            pages.unknown_words(size=(12, 8)),
+            pages.unknown_words(size=(24, 6)),
         ],
         variables=[("service_name", "Service", services)],
         matchers=of_pages,
@@ -55,13 +58,14 @@ def dashboard():
 
 def states():
     return stat(
-        "State now",
-        "The worst that each page says of itself or of a part. A page that cannot be read now is shown as it was last"
-        ' known; "Pages that were read" says which ones.',
-        "max by (service_name) (statuspage_service_severity)",
+        "State now, worst first",
+        "The worst that each page says of itself or of a part, of the twelve pages that are worst. A page that cannot"
+        ' be read now is shown as it was last known; "Pages that were read" says which ones.',
+        # As many words as have room beside each other.
+        "topk(12, max by (service_name) (statuspage_service_severity))",
         legend="{{service_name}}",
         mappings=SEVERITY,
-        size=(12, 4),
+        size=(24, 4),
     )
 
 
@@ -70,12 +74,13 @@ def troubled_components():
         "Components that were not well in this range",
         "The state of each component that was not operational at some time of the chosen range. Components that were"
         " always well are left out.",
+        # The whole range decides for every moment of it, else a line would only begin with the trouble.
         "max by (service_name, group_name, component_name) (statuspage_component_severity "
-        "and (max_over_time(statuspage_component_severity[$__range]) > 0))",
+        "and (max_over_time(statuspage_component_severity[$__range] @ end()) > 0))",
         "{{service_name}}: {{group_name}} {{component_name}}",
         COMPONENT,
         size=(24, 10),
-        no_data='Nothing to show: no component was in trouble, or nothing is known. "State now" tells which.',
+        no_data='No trouble, or no data: "State now" tells.',
     )
 
 
@@ -86,6 +91,7 @@ def incidents_by_impact():
         ("sum by (impact) (statuspage_active_incidents)", "{{impact}}"),
         stacked=True,
         minimum=0,
+        colors=OF_IMPACT,
     )
 
 
@@ -98,12 +104,12 @@ def past_incidents():
             "A": f'max by ({labels}) (last_over_time(statuspage_incident_info{{incident_id!="none"}}[$__range]))',
         },
         [
-            column("started_at", "Began"),
+            column("started_at", "Began", width=20),
             column("service_name", "Service"),
-            column("incident_name", "Incident", link="shortlink"),
-            column("impact", "Impact"),
+            column("incident_name", "Incident", link="shortlink", least_width=30),
+            column("impact", "Impact", width=8),
             column("A", "State", mappings=OPEN),
-            column("shortlink", "Link", link="shortlink"),
+            column("shortlink", "Link", link="shortlink", width=8),
         ],
         sort="Began",
         size=(12, 8),
@@ -118,6 +124,7 @@ def components_by_status():
         ('sum by (status) (statuspage_components{status!="operational"})', "{{status}}"),
         stacked=True,
         minimum=0,
+        colors=OF_STATUS,
     )
 
 
@@ -142,10 +149,10 @@ def own_words():
         },
         [
             column("service_name", "Service"),
-            column("indicator", "The page's own word"),
+            column("indicator", "Its own word", width=11),
             column("A", "Worst of its parts", mappings=SEVERITY),
             column("B", "Data", mappings=CACHED),
-            column("C", "Changed by its owner", unit="dateTimeFromNow", no_value="not said"),
+            column("C", "Changed", unit="dateTimeFromNow", no_value="not said"),
         ],
         sort="Worst of its parts",
         size=(12, 8),
@@ -187,9 +194,16 @@ def live_or_known():
 def response_time():
     return series(
         "Response time of the pages",
-        "Duration of the request that was answered well, without retries and pauses. A gap is a time in which the page"
-        " could not be read.",
-        ("max by (service_name) (statuspage_response_time_seconds > 0)", "{{service_name}}"),
+        "Duration of the request that was answered well, without retries and pauses, of the 20 slowest pages. A gap is"
+        " a time in which the page could not be read.",
+        (
+            highest(
+                "max by (service_name) (statuspage_response_time_seconds > 0)",
+                "service_name",
+                "max by (service_name) (max_over_time(statuspage_response_time_seconds[$__range] @ end()))",
+            ),
+            "{{service_name}}",
+        ),
         unit="s",
         size=(12, 8),
     )

@@ -14,6 +14,12 @@ use serde_json::Value;
 
 use crate::promql::{Query, family};
 
+/// Grafana's own limit.
+const UID_MAX_CHARS: usize = 40;
+/// Of the 24 into which Grafana divides the width.
+const COLUMNS: u64 = 24;
+/// Characters of a title for every two columns that a panel is wide, on a screen of 1440 pixels; the rest is cut off.
+const TITLE_CHARS_OF_TWO_COLUMNS: u64 = 11;
 /// The units that the dashboards use, as Grafana spells them; another one is looked up there before it is added.
 const UNITS: [&str; 14] = [
     "none",
@@ -72,6 +78,39 @@ fn dashboards_can_be_imported_as_they_are() {
             uids.insert(dashboard["uid"].to_string()),
             "{file}: the uid is another one's"
         );
+    }
+}
+
+#[test]
+fn panels_leave_no_hole_and_titles_have_room() {
+    for (file, dashboard) in dashboards() {
+        none(layout_problems(&dashboard).map(|problem| format!("{file}: {problem}")));
+    }
+}
+
+#[test]
+fn links_lead_to_dashboards_that_exist() {
+    let dashboards = dashboards();
+    let uids: BTreeSet<&str> = dashboards.values().map(|each| text(&each["uid"])).collect();
+    for (file, dashboard) in &dashboards {
+        let written = dashboard.to_string();
+        let links: Vec<&str> = written
+            .split("\"/d/")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        none(links.iter().flat_map(|link| {
+            let (uid, query) = link.split_once('?').unwrap_or((link, ""));
+            // In a link, Grafana leaves an & or a # of a label as it is unless told so.
+            let bare = query
+                .split("${__data.fields.")
+                .skip(1)
+                .find(|rest| !rest.contains(":percentencode}"));
+            let unknown = (!uids.contains(uid)).then(|| format!("{file}: no dashboard {uid}"));
+            unknown
+                .into_iter()
+                .chain(bare.map(|_| format!("{file}: a label that is not encoded in {link}")))
+        }));
     }
 }
 
@@ -146,7 +185,13 @@ fn mistakes_in_a_panel_are_found() {
     assert_eq!(problems(good.clone()), [""; 0]);
     // when something in it is changed,
     let mistakes = [
+        (
+            "\"type\":\"table\"",
+            "\"type\":\"state-timeline\"",
+            "states without words",
+        ),
         ("\"noValue\":\"Nothing", "\"was\":\"Nothing", "does not say"),
+        ("\"id\":\"noValue\"", "\"id\":\"was\"", "an empty cell"),
         ("\"description\":", "\"was\":", "no description"),
         ("${datasource}", "abcdef", "data source of its own"),
         ("\"instant\":true", "\"instant\":false", "of another time"),
@@ -242,6 +287,10 @@ fn dashboard_problems(dashboard: &Value) -> impl Iterator<Item = String> {
     for key in ["uid", "title", "description", "refresh"] {
         expect(!text(&dashboard[key]).is_empty(), format!("no {key}"));
     }
+    expect(
+        text(&dashboard["uid"]).chars().count() <= UID_MAX_CHARS,
+        "a uid that is too long".to_owned(),
+    );
     expect(dashboard["editable"] == false, "editable".to_owned());
     expect(
         dashboard["schemaVersion"].is_u64(),
@@ -309,6 +358,32 @@ fn dashboard_problems(dashboard: &Value) -> impl Iterator<Item = String> {
     problems.into_iter()
 }
 
+/// Where panels leave a hole, lie over each other, or have more title than room.
+fn layout_problems(dashboard: &Value) -> impl Iterator<Item = String> {
+    let mut problems = Vec::new();
+    let (mut x, mut y, mut height) = (0, 0, 0);
+    for panel in list(&dashboard["panels"]) {
+        let title = text(&panel["title"]);
+        let [width, tall, left, top] = ["w", "h", "x", "y"].map(|side| &panel["gridPos"][side]);
+        let width = width.as_u64().unwrap_or_default();
+        if x == COLUMNS {
+            (x, y, height) = (0, y + height, 0);
+        }
+        if *left != x || *top != y || (height > 0 && *tall != height) || x + width > COLUMNS {
+            problems.push(format!("{title}: not beside the panel before it"));
+        }
+        (x, height) = (x + width, tall.as_u64().unwrap_or_default());
+        let room = width * TITLE_CHARS_OF_TWO_COLUMNS / 2;
+        if title.chars().count() as u64 > room {
+            problems.push(format!("{title}: a title with room for {room} characters"));
+        }
+    }
+    if x != COLUMNS {
+        problems.push("a hole at the end".to_owned());
+    }
+    problems.into_iter()
+}
+
 fn is_templated(asking: &Value) -> bool {
     asking["datasource"]["uid"] == "${datasource}" && asking["datasource"]["type"] == "prometheus"
 }
@@ -326,6 +401,11 @@ fn form_problems(panel: &Value) -> Vec<String> {
     expect(!text(&panel["title"]).is_empty(), "no title");
     expect(!text(&panel["description"]).is_empty(), "no description");
     expect(is_templated(panel), "a data source of its own");
+    // Else Grafana takes it for one of version 6.1, and rewrites its limits and overrides.
+    expect(
+        !text(&panel["pluginVersion"]).is_empty(),
+        "no version of its panel",
+    );
     expect(list(&panel["targets"]).count() > 0, "no query");
     expect(
         !text(&defaults["noValue"]).is_empty(),
@@ -377,6 +457,21 @@ fn form_problems(panel: &Value) -> Vec<String> {
             panel["options"]["reduceOptions"]["calcs"] == serde_json::json!(["last"]),
             "an old value",
         );
+    }
+    if kind == "table" {
+        let mut columns = list(&panel["fieldConfig"]["overrides"]);
+        let says_so = columns.all(|column| {
+            list(&column["properties"])
+                .any(|property| property["id"] == "noValue" && !text(&property["value"]).is_empty())
+        });
+        expect(says_so, "an empty cell with the sentence of an empty table");
+    }
+    if kind == "state-timeline" {
+        // Grafana would show the thresholds in place of the words (grafana/grafana#41075).
+        expect(defaults["color"]["mode"] == "fixed", "states without words");
+        // Else it would say of an empty answer that it does not have a time field.
+        let first = &panel["transformations"][0];
+        expect(first["id"] == "filterFieldsByName", "empty frames");
     }
     problems
 }
@@ -501,7 +596,7 @@ fn column_problems(panel: &Value) -> Vec<String> {
     let written = panel.to_string();
     let links = written.split("${__data.fields.").skip(1);
     let unknown = links
-        .filter_map(|rest| rest.split('}').next())
+        .filter_map(|rest| rest.split(['}', ':']).next())
         .filter(|field| !fields.contains(*field));
     problems.extend(unknown.map(|field| format!("no field {field} to link to")));
     problems

@@ -29,7 +29,6 @@ PROMETHEUS = {
     "Accept-Encoding": "gzip",
     "X-Prometheus-Scrape-Timeout-Seconds": "10",
 }
-STATIC_TARGET = "x86_64-unknown-linux-gnu"
 # As the Dockerfile and scripts/release build it.
 STATIC_CONFIGURATION = ".cargo/static.toml"
 
@@ -60,14 +59,19 @@ def build_exporter(static):
     path = exporter_path(static)
     if static:
         # A target of its own keeps the flags away from build scripts and from the other build.
-        cargo("--bin", "saas-exporter", "--target", STATIC_TARGET, "--config", STATIC_CONFIGURATION)
+        cargo("--bin", "saas-exporter", "--target", static_target(), "--config", STATIC_CONFIGURATION)
     else:
         cargo("--bin", "saas-exporter")
     return path
 
 
 def exporter_path(static):
-    return os.path.join(target_folder(), *([STATIC_TARGET] if static else []), "release", "saas-exporter")
+    return os.path.join(target_folder(), *([static_target()] if static else []), "release", "saas-exporter")
+
+
+def static_target():
+    command = ["rustc", "--print", "host-tuple"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def cargo(*arguments):

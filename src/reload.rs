@@ -55,6 +55,9 @@ pub struct Reloader {
     roster: Mutex<Roster>,
     /// Guards who has asked.
     asked: Mutex<Asked>,
+    /// Guards whether the supervisor knows of a reload that has not begun; held while it is told, so that no report
+    /// overtakes another.
+    is_announced: Mutex<bool>,
 }
 
 /// What the process was started with and cannot change.
@@ -107,6 +110,7 @@ impl Reloader {
             fixed,
             roster: Mutex::new(Roster::new(shared, Rounds::Endless)),
             asked: Mutex::new(asked),
+            is_announced: Mutex::default(),
         }
     }
 
@@ -131,6 +135,16 @@ impl Reloader {
     /// Whether the last reload went well, for the metrics.
     pub fn health(&self) -> Arc<ConfigHealth> {
         Arc::clone(&self.health)
+    }
+
+    /// The same as [`Reloader::ask`], for a supervisor: `systemctl reload` waits only for what it hears of before the
+    /// command that sent the signal has ended, so it hears of a reload that has yet to wait for its turn.
+    pub fn hang_up(self: &Arc<Self>) {
+        let mut is_announced = self.announcement();
+        *is_announced = true;
+        self.supervisor.reloading();
+        drop(is_announced);
+        self.ask(None);
     }
 
     /// Begins a reload, or lets one follow on that which runs. Returns at once; `request` is answered when it is done.
@@ -159,6 +173,8 @@ impl Reloader {
             (asked.is_running, asked.is_wanted) = (false, false);
             let waiting = std::mem::take(&mut asked.waiting);
             drop(asked);
+            self.tell_begin();
+            self.tell_end();
             let text = self.refuse(&[Problem::new(problem)]);
             answer(waiting, 500, &text);
         }
@@ -181,15 +197,36 @@ impl Reloader {
         (asked.is_wanted, asked.last) = (false, Some(Instant::now()));
         let waiting = std::mem::take(&mut asked.waiting);
         drop(asked);
-        self.supervisor.reloading();
+        self.tell_begin();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.reload()));
-        self.supervisor.ready(&self.snapshot);
+        self.tell_end();
         let (status, text) = outcome.unwrap_or_else(|_| {
             let what = "a defect of this program; the log says where, please report it";
             (500, self.refuse(&[Problem::new(what)]))
         });
         answer(waiting, status, &text);
         true
+    }
+
+    fn tell_begin(&self) {
+        let mut is_announced = self.announcement();
+        if !std::mem::take(&mut *is_announced) {
+            self.supervisor.reloading();
+        }
+    }
+
+    /// Says nothing where the next reload is awaited already: this would be taken for its end.
+    fn tell_end(&self) {
+        let is_announced = self.announcement();
+        if !*is_announced {
+            self.supervisor.ready(&self.snapshot);
+        }
+    }
+
+    fn announcement(&self) -> MutexGuard<'_, bool> {
+        self.is_announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Asked> {

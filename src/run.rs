@@ -153,7 +153,7 @@ fn serve(mut config: Config) -> Result<(), Fatal> {
     let mut server = process.server(reloader.health(), Some(door.counters()));
     let (stopper, at_hangup) = (door.stopper(), Arc::clone(&reloader));
     on_signals(&[SIGTERM, SIGINT, SIGHUP], move |signal| match signal {
-        SIGHUP => at_hangup.ask(None),
+        SIGHUP => at_hangup.hang_up(),
         _ => stopper.stop(),
     })?;
     let services = std::mem::take(&mut process.services);

@@ -246,6 +246,15 @@ impl Connection {
         matches!(self.phase, Phase::Waiting)
     }
 
+    /// Whether it is to have an answer before the process ends: not who rests, nor who waits for what comes later.
+    pub(super) fn is_owed(&self) -> bool {
+        match self.phase {
+            Phase::Reading => !self.is_served || !self.reader.is_empty(),
+            Phase::Waiting | Phase::Writing(_) => true,
+            Phase::Held | Phase::Lingering { .. } => false,
+        }
+    }
+
     pub(super) fn is_held(&self) -> bool {
         matches!(self.phase, Phase::Held)
     }

@@ -9,7 +9,7 @@ use std::io::{self, Empty};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,13 @@ use super::policy::{Method, Policy};
 
 /// Virtual bytes of the keeper's stack: its largest frame is a 64-line header table of 2 KiB.
 const STACK_BYTES: usize = 256 * 1024;
+
+/// Longest time for the last answers. A page is made and sent within milliseconds; the rest is for a client that has
+/// connected and is about to ask, on a busy machine.
+const PARTING: Duration = Duration::from_millis(250);
+
+/// Time between two looks whether the last answer is sent: so much longer a stop may take.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What the main loop answers.
 #[derive(Debug)]
@@ -46,7 +53,7 @@ pub struct Body {
 /// The door through which requests come. Stays open until the process ends.
 pub struct Door {
     server: &'static tiny_http::Server,
-    is_stopped: Arc<AtomicBool>,
+    stopped: Arc<OnceLock<Instant>>,
     handover: Arc<Handover>,
     counters: Arc<Counters>,
 }
@@ -57,15 +64,17 @@ pub enum Next {
     Request(Request),
     /// None came in time.
     Nothing,
-    /// The door was stopped.
+    /// The door was stopped, and nobody waits for an answer, or for too long.
     Stopped,
 }
 
-/// Makes [`Door::next`] return [`Next::Stopped`] at once, from any thread.
+/// Closes the door, from any thread: nobody comes in any more, and [`Door::next`] returns [`Next::Stopped`] as soon as
+/// everybody who has asked is answered, at once if nobody has.
 #[derive(Clone)]
 pub struct Stopper {
     server: &'static tiny_http::Server,
-    is_stopped: Arc<AtomicBool>,
+    stopped: Arc<OnceLock<Instant>>,
+    handover: Arc<Handover>,
 }
 
 /// A request that passed the gate. Dropped without an answer, it is answered with 500.
@@ -90,8 +99,12 @@ pub(super) struct Handover {
     bodies: Mutex<VecDeque<(u64, Option<Body>)>>,
     /// Guards the answers to requests that were held. Bounded by the connections.
     late: Mutex<Vec<LateAnswer>>,
-    /// Wakes the keeper for one of these.
+    /// Wakes the keeper for one of these, and when the door closes.
     bell: OwnedFd,
+    /// Nobody is to be let in any more.
+    is_closing: AtomicBool,
+    /// Since then nobody waits for an answer.
+    is_quiet: AtomicBool,
 }
 
 /// The serial of the request, the status and the text.
@@ -136,7 +149,7 @@ impl Door {
             })?;
         Ok(Self {
             server,
-            is_stopped: Arc::default(),
+            stopped: Arc::default(),
             handover,
             counters,
         })
@@ -146,18 +159,24 @@ impl Door {
     ///
     /// Answer requests in the order they come: a later answer waits for the earlier ones.
     pub fn next(&self, patience: Duration) -> Next {
-        while !self.is_stopped.load(Ordering::Acquire) {
+        loop {
+            let patience = match self.stopped.get() {
+                None => patience,
+                Some(at) if self.handover.is_quiet() || at.elapsed() >= PARTING => {
+                    return Next::Stopped;
+                }
+                Some(_) => LOOK,
+            };
             // An error is either the stopper's wake-up or, once, the end of tiny_http's accepting thread.
             let inner = match self.server.recv_timeout(patience) {
                 Ok(Some(inner)) => inner,
-                Ok(None) => return Next::Nothing,
-                Err(_) => continue,
+                Ok(None) if self.stopped.get().is_none() => return Next::Nothing,
+                Ok(None) | Err(_) => continue,
             };
             if let Some(request) = Request::recognise(inner, &self.handover) {
                 return Next::Request(request);
             }
         }
-        Next::Stopped
     }
 
     /// The same as [`Request::answer`].
@@ -169,7 +188,8 @@ impl Door {
     pub fn stopper(&self) -> Stopper {
         Stopper {
             server: self.server,
-            is_stopped: Arc::clone(&self.is_stopped),
+            stopped: Arc::clone(&self.stopped),
+            handover: Arc::clone(&self.handover),
         }
     }
 
@@ -182,7 +202,8 @@ impl Door {
 impl Stopper {
     /// Ends it; a second call does nothing.
     pub fn stop(&self) {
-        self.is_stopped.store(true, Ordering::Release);
+        let _ = self.stopped.set(Instant::now());
+        self.handover.begin_closing();
         self.server.unblock();
     }
 }
@@ -321,6 +342,8 @@ impl Handover {
             bodies: Mutex::default(),
             late: Mutex::default(),
             bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+            is_closing: AtomicBool::default(),
+            is_quiet: AtomicBool::default(),
         })
     }
 
@@ -330,6 +353,28 @@ impl Handover {
 
     fn put_late(&self, answer: LateAnswer) {
         self.late().push(answer);
+        self.ring();
+    }
+
+    fn begin_closing(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
+    /// Nobody waits for an answer, and the door is closed.
+    pub(super) fn set_quiet(&self) {
+        self.is_quiet.store(true, Ordering::Release);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.is_quiet.load(Ordering::Acquire)
+    }
+
+    fn ring(&self) {
         // It fails only when it has rung very often and was not heard yet.
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }

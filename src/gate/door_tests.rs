@@ -293,6 +293,60 @@ fn stopping_wakes_the_main_loop_at_once() {
 }
 
 #[test]
+fn who_has_asked_is_answered_before_the_end_and_who_comes_then_is_left_to_the_next_process() {
+    // Given a request on its way, somebody who rests, and a supervisor that holds the socket
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let door = Door::open(
+        vec![held.try_clone().unwrap()],
+        POLICY,
+        Limits::default(),
+        || (),
+    );
+    let door = door.unwrap();
+    let mut resting = TcpStream::connect(address).unwrap();
+    resting
+        .write_all(b"GET /rest HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    answer_next(&door);
+    let mut asking = TcpStream::connect(address).unwrap();
+    asking.write_all(b"GET /last HTTP/1.0\r\n\r\n").unwrap();
+    while door.counters().admitted.load(Ordering::Relaxed) < 2 {
+        thread::yield_now();
+    }
+
+    // When
+    door.stopper().stop();
+
+    // Then
+    answer_next(&door);
+    assert!(matches!(door.next(PATIENCE), Next::Stopped));
+    for (client, path) in [(&mut resting, "/rest"), (&mut asking, "/last")] {
+        let mut received = String::new();
+        client.read_to_string(&mut received).unwrap();
+        assert_eq!(body_of(&received), path);
+    }
+    let next = TcpStream::connect(address).unwrap();
+    held.set_nonblocking(false).unwrap();
+    let (_, peer) = held.accept().unwrap();
+    assert_eq!(peer, next.local_addr().unwrap());
+}
+
+/// Answers the next request with its path.
+fn answer_next(door: &Door) {
+    let Next::Request(request) = door.next(PATIENCE) else {
+        panic!("no request");
+    };
+    let body = Body::from(request.path());
+    let answer = Answer {
+        status: 200,
+        headers: Vec::new(),
+        body,
+    };
+    door.answer(request, answer);
+}
+
+#[test]
 fn a_body_is_never_given_to_another_request() {
     let handover = Handover::new().unwrap();
     handover.put(1, Some(Body::from("one")));

@@ -168,6 +168,9 @@ impl Keeper {
             self.accept_from(index);
         }
         self.expire();
+        if self.handover.is_closing() {
+            self.part();
+        }
         self.forward()?;
         self.watch_main_loop()
     }

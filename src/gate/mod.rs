@@ -37,10 +37,12 @@
 //! | `door` | the side of the main loop: requests out, answers in |
 //! | `keeper` | the thread: poll, and what happens then |
 //! | `accept` | new connections, and the room for them |
+//! | `closing` | the end: who has asked is answered, nobody else is let in |
 //! | `watch` | notices that the main loop has stalled |
 //! | `counters` | what has happened, for metrics |
 
 mod accept;
+mod closing;
 mod connection;
 mod counters;
 mod door;

@@ -1,6 +1,7 @@
 //! deploy/systemd/install, into a root of its own: nothing is started, everything else is done.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::Command;
 
 use crate::exporter::Folder;
@@ -100,6 +101,36 @@ fn what_was_edited_is_kept_and_what_was_not_is_renewed() {
     assert!(text.contains("\"Own\" at https://own.example/"), "{text}");
     assert_eq!(root.0.read(SERVICES), own);
     assert!(root.0.read(ENVIRONMENT).contains("#METRICS_PORT=9001"));
+}
+
+#[test]
+fn the_static_binary_of_this_machine_is_found_where_cargo_puts_it() {
+    let (root, tree) = (Root::new(), Folder::new("tree"));
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in [
+        "deploy/systemd/install",
+        "deploy/systemd/saas-exporter.env",
+        "deploy/systemd/saas-exporter.service",
+        "deploy/systemd/saas-exporter.socket",
+        "services.json.example",
+    ] {
+        tree.write(name, "");
+        std::fs::copy(here.join(name), tree.path(name)).unwrap();
+    }
+    let machine = Command::new("uname").arg("-m").output().unwrap().stdout;
+    let machine = String::from_utf8(machine).unwrap();
+    let built = format!("target/{}-unknown-linux-gnu/release", machine.trim());
+    tree.write(&format!("{built}/saas-exporter"), "");
+    let binary = env!("CARGO_BIN_EXE_saas-exporter");
+    std::fs::copy(binary, tree.path(&built).join("saas-exporter")).unwrap();
+
+    let output = Command::new(tree.path("deploy/systemd/install"))
+        .env("DESTDIR", &root.0.0)
+        .output()
+        .unwrap();
+
+    assert!(output.status.success(), "{output:?}");
+    assert!(root.0.path(BINARY).exists());
 }
 
 #[test]

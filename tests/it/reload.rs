@@ -274,6 +274,15 @@ fn what_cannot_change_while_it_runs_is_told_and_kept() {
     exporter.wait_for_log("changed settings kept as they were");
 }
 
+/// Does this when it is dropped.
+struct AtEnd<F: Fn()>(F);
+
+impl<F: Fn()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 #[test]
 fn no_scrape_fails_or_is_torn_while_services_come_and_go() {
     let upstream = calm_at(&["/s"]);
@@ -313,6 +322,8 @@ fn no_scrape_fails_or_is_torn_while_services_come_and_go() {
                 })
             })
             .collect();
+        // Also when a reload is not as it must be: the scrapers would go on for ever.
+        let end = AtEnd(|| is_over.store(true, Ordering::Relaxed));
         for turn in 0..6 {
             let numbers = if turn % 2 == 0 { 20..60 } else { 0..40 };
             let told = reload_with(&exporter, &setup, &services(numbers));
@@ -321,7 +332,7 @@ fn no_scrape_fails_or_is_torn_while_services_come_and_go() {
                 "{told}"
             );
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
         for scraper in scrapers {
             let (scrapes, slowest) = scraper.join().unwrap();
             assert!(scrapes > 20, "{scrapes}");

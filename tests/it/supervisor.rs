@@ -110,6 +110,26 @@ fn a_reload_is_told_with_its_moment_and_is_over_also_when_it_is_refused() {
 }
 
 #[test]
+fn a_reload_is_told_before_it_has_its_turn_so_that_systemctl_waits_for_it() {
+    let (_upstream, setup) = example();
+    let (ear, path) = Ear::at(&setup.folder);
+    let exporter = setup.with("NOTIFY_SOCKET", path).start();
+    ear.wait_for("READY=1");
+    let reloads = || exporter.log().matches("configuration reloaded").count();
+    exporter.signal(libc::SIGHUP);
+    ear.wait_for("READY=1");
+    wait_until("the first reload", || (reloads() == 1).then_some(()));
+
+    exporter.signal(libc::SIGHUP);
+
+    // There is at most one a second.
+    ear.wait_for("RELOADING=1");
+    assert_eq!(reloads(), 1);
+    ear.wait_for("READY=1");
+    wait_until("the second reload", || (reloads() == 2).then_some(()));
+}
+
+#[test]
 fn an_abstract_socket_is_told_as_well() {
     let (_upstream, setup) = example();
     let name = format!("saas-exporter-it-{}", std::process::id());

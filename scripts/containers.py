@@ -102,9 +102,9 @@ class Docker(Engine):
     def __init__(self):
         super().__init__("docker", [])
 
-    def build(self, image, *options):
-        """Builds an image of our sources."""
-        command = ["docker", "build", *options, "--tag", image, ROOT]
+    def build(self, image, *options, context=ROOT):
+        """Builds an image, of our sources unless another folder is named."""
+        command = ["docker", "build", *options, "--tag", image, context]
         subprocess.run(["nice", *command], check=True, stdout=sys.stderr)
 
     def isolate(self):

@@ -102,9 +102,9 @@ class Docker(Engine):
     def __init__(self):
         super().__init__("docker", [])
 
-    def build(self, image, *options):
-        """Builds an image of our sources."""
-        command = ["docker", "build", *options, "--tag", image, ROOT]
+    def build(self, image, *options, context=ROOT):
+        """Builds an image, of our sources unless another folder is named."""
+        command = ["docker", "build", *options, "--tag", image, context]
         subprocess.run(["nice", *command], check=True, stdout=sys.stderr)
 
     def isolate(self):
@@ -229,8 +229,8 @@ class Container:
     def exec(self, *command):
         """Exit status and standard error of a command in the container."""
         done = self.engine.call("exec", self.name, *command)
-        # Podman adds a line of its own about the status.
-        lines = [line for line in done.stderr.splitlines() if not line.startswith("Error: ")]
+        # Podman adds a line of its own about the status, and its log: version 5 warns of an old kernel interface.
+        lines = [line for line in done.stderr.splitlines() if not line.startswith(("Error: ", 'time="'))]
         return done.returncode, "\n".join(lines).strip()
 
     def wait_for_page(self, port, condition):

@@ -347,7 +347,7 @@ fn pair(first: [u8; 8], second: [u8; 8]) -> [u8; RECORD_BYTES as usize] {
     both
 }
 
-fn split_record(record: &[u8]) -> Option<(u64, Sample)> {
+fn split_record(record: &[u8; RECORD_BYTES as usize]) -> Option<(u64, Sample)> {
     let (number, content) = record.split_at_checked(8)?;
     let number = u64::from_le_bytes(number.try_into().ok()?);
     Some((number, Sample(u64::from_le_bytes(content.try_into().ok()?))))
@@ -375,10 +375,9 @@ fn read_ring(bytes: &[u8]) -> Option<(Vec<(u64, Sample)>, u64)> {
     if magic != MAGIC || capacity == 0 || capacity > RECORDS_LIMIT {
         return None;
     }
-    let records: Vec<(u64, Sample)> = records
-        .chunks_exact(RECORD_BYTES as usize)
-        .filter_map(split_record)
-        .collect();
+    // What is shorter than a record was left half-written, at the end.
+    let (records, _) = records.as_chunks();
+    let records: Vec<(u64, Sample)> = records.iter().filter_map(split_record).collect();
     let at = |number: u64| {
         let record = records.get(((number - 1) % capacity) as usize).copied();
         record.filter(|(found, _)| *found == number)

@@ -45,7 +45,8 @@ APT::Sandbox::User "root";
 Acquire::Languages "none";
 """
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-MIRROR = "http://deb.debian.org/debian"
+# What may say where Debian is: debootstrap's script of the suite, and the program with its default.
+DEBOOTSTRAP = [f"/usr/share/debootstrap/scripts/{SUITE}", "/usr/sbin/debootstrap"]
 
 
 def build(programs):
@@ -56,8 +57,9 @@ def build(programs):
     missing = [name for name in programs if not os.path.exists(os.path.join(binaries, name))]
     if missing:
         need("apt-get", "dpkg", "dpkg-deb", "nice", "tar")
-        if not os.path.exists(KEYRING):
-            raise SystemExit(f"missing: {KEYRING}; install debian-archive-keyring")
+        for path, package in [(KEYRING, "debian-archive-keyring"), *[(path, "debootstrap") for path in DEBOOTSTRAP]]:
+            if not os.path.exists(path):
+                raise SystemExit(f"missing: {path}; install {package}")
         os.makedirs(binaries, exist_ok=True)
         with show_on_failure(folder, "build.log") as log:
             Workshop(folder, log).make(missing, binaries)
@@ -98,7 +100,7 @@ class Workshop:
             os.makedirs(os.path.join(self.folder, name))
         write(self.folder, "apt.conf", APT.format(folder=self.folder, architecture=architecture()))
         suites = [("deb", SUITE), ("deb-src", SUITE), ("deb", CLIENT_SUITE)]
-        sources = [f"{kind} [signed-by={KEYRING}] {MIRROR} {suite} main" for kind, suite in suites]
+        sources = [f"{kind} [signed-by={KEYRING}] {mirror()} {suite} main" for kind, suite in suites]
         write(self.folder, "sources.list", "\n".join(sources) + "\n")
         self.apt("update")
 
@@ -165,6 +167,12 @@ class Workshop:
             **{"GO111MODULE": "off", "GOFLAGS": "", "CGO_ENABLED": "0"},
             "GOCACHE": os.path.join(self.folder, "compiled"),
         }
+
+
+def mirror():
+    """The archive that debootstrap takes when none is named."""
+    found = [re.search(r"https?://[^\s\"]+/debian\b", read(path)) for path in DEBOOTSTRAP]
+    return next(one[0] for one in found if one)
 
 
 def set_version(path, version):

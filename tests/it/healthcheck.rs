@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::exporter::{Finished, Setup};
 use crate::fixtures;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Nobody, Upstream, wait_until};
 
 /// The limit of the check, and what a loaded test machine may add.
 const LATEST: Duration = Duration::from_secs(3 + 5);
@@ -116,12 +116,17 @@ fn an_exporter_at_an_ipv6_address_is_found_there() {
     if TcpListener::bind("[::1]:0").is_err() {
         return;
     }
-    let exporter = Setup::new(
+    let setup = Setup::new(
         "ipv6",
         json!({"s": {"name": "S", "url": "http://127.0.0.1:1"}}),
     )
-    .with("WEB_LISTEN_ADDRESS", "[::1]:0")
-    .start();
+    .with("WEB_LISTEN_ADDRESS", "[::1]:0");
+    // Until the port is one that is free at 127.0.0.1, where other tests may be.
+    let (exporter, _nobody) = wait_until("a port that is free twice", || {
+        let exporter = setup.start();
+        let nobody = Nobody::at(exporter.addresses()[0].port()).ok()?;
+        Some((exporter, nobody))
+    });
     let address = exporter.addresses()[0];
     assert!(address.is_ipv6());
     assert_well(&check_at(address));
@@ -144,10 +149,8 @@ fn an_exporter_whose_main_loop_hangs_is_not_well() {
 
 #[test]
 fn a_port_where_nobody_listens_is_a_failure_that_says_where() {
-    let address = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
+    let nobody = Nobody::here();
+    let address = nobody.address;
     let words = [
         &format!("http://{address}/-/healthy"),
         "refused",

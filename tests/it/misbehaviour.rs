@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::exporter::{Exporter, Setup};
 use crate::fixtures;
-use crate::upstream::{self, Behaviour, Upstream, wait_until};
+use crate::upstream::{self, Behaviour, Nobody, Upstream, wait_until};
 
 /// Bytes that a fault may cost while it lasts; the issue allows 4 MiB.
 const MEMORY_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
@@ -106,12 +106,9 @@ fn redirects_without_end_or_address_are_redirect_failures() {
 
 #[test]
 fn a_name_without_address_and_a_closed_port_are_told_apart() {
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let nobody = Nobody::here();
     let services = json!({
-        "closed": {"name": "Closed", "url": format!("http://127.0.0.1:{closed}/"), "interval": "1h"},
+        "closed": {"name": "Closed", "url": format!("http://{}/", nobody.address), "interval": "1h"},
         "nameless": {"name": "Nameless", "url": "http://no-such-name.invalid/", "interval": "1h"},
     });
     let exporter = Setup::new("connect", services).start();

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::fixtures;
 use crate::pantheon_upstream::{Pantheon, sites};
 use crate::spacelift_upstream::{Account, KEY_ID};
 use crate::tls::secure_upstream;
-use crate::upstream::{self, ANY_PATH, Behaviour, Request, Upstream};
+use crate::upstream::{self, ANY_PATH, Behaviour, Nobody, Request, Upstream};
 
 const HEADER: &str = "hdr/L1t&ral+\"quoted\"=9%7A";
 const HEADER_OF_VARIABLE: &str = "hdrV4riable-0f-the-Env";
@@ -620,10 +619,8 @@ fn no_secret_leaves_in_the_address_of_a_redirect() {
 #[test]
 fn no_secret_leaves_when_no_answer_comes_or_none_that_is_http() {
     let ways = [upstream::hang(), repeat_as_no_http(), repeat_cut_short()];
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = Nobody::here();
+    let address = nobody.address;
     std::thread::scope(|scope| {
         for (turn, behaviour) in ways.into_iter().enumerate() {
             scope.spawn(move || {
@@ -632,7 +629,15 @@ fn no_secret_leaves_when_no_answer_comes_or_none_that_is_http() {
                 check_failing("secrets-broken", turn, &upstream.url(""), None, true)
             });
         }
-        scope.spawn(|| check_failing("secrets-refused", 3, &format!("http://{free}"), None, false));
+        scope.spawn(|| {
+            check_failing(
+                "secrets-refused",
+                3,
+                &format!("http://{address}"),
+                None,
+                false,
+            )
+        });
         scope.spawn(|| {
             let (_, untrusted) = secure_upstream();
             check_failing("secrets-untrusted", 4, &untrusted.url(""), None, false)

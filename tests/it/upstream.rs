@@ -1,14 +1,16 @@
 //! A simulated upstream: an HTTP server on a loopback port that answers each path as it is told to.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustix::net::{AddressFamily, SocketType};
 
 /// A connection, plain or TLS.
 pub trait Stream: Read + Write + Send {}
@@ -324,6 +326,29 @@ pub fn in_turn(behaviours: Vec<Behaviour>) -> Behaviour {
         };
         behaviours[place](request, stream);
     })
+}
+
+/// An address at which nobody listens, nor begins to while this lives: its port is bound. Connections are refused.
+pub struct Nobody {
+    pub address: SocketAddr,
+    _socket: OwnedFd,
+}
+
+impl Nobody {
+    pub fn here() -> Nobody {
+        Nobody::at(0).unwrap()
+    }
+
+    /// At this port of 127.0.0.1, unless somebody is there.
+    pub fn at(port: u16) -> io::Result<Nobody> {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], port)))?;
+        let address = rustix::net::getsockname(&socket)?.try_into()?;
+        Ok(Nobody {
+            address,
+            _socket: socket,
+        })
+    }
 }
 
 /// Waits for a condition with a deadline that only a defect reaches.

@@ -1,7 +1,8 @@
 //! The binary under test: started with an environment of its own, asked over HTTP, stopped by signals.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 
 use crate::upstream::wait_until;
@@ -176,8 +178,8 @@ impl Setup {
     pub fn start(&self) -> Exporter {
         let started = Instant::now();
         let mut child = self.command().spawn().unwrap();
-        let log = copied(child.stderr.take().unwrap());
-        let output = copied(child.stdout.take().unwrap());
+        let log = Copy::start(child.stderr.take().unwrap());
+        let output = Copy::start(child.stdout.take().unwrap());
         let mut exporter = Exporter {
             child,
             port: 0,
@@ -210,16 +212,50 @@ impl Setup {
     }
 }
 
-/// What a stream of the process brings, line by line.
-fn copied(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    let copy = Arc::clone(&text);
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            copy.lock().unwrap().push_str(&format!("{line}\n"));
-        }
-    });
-    text
+/// What a stream of the process has brought.
+struct Copy {
+    stream: File,
+    bytes: Vec<u8>,
+    is_over: bool,
+}
+
+impl Copy {
+    /// Copies the stream as long as it lasts, so that the process never waits for a reader.
+    fn start(stream: impl Into<OwnedFd>) -> Arc<Mutex<Copy>> {
+        let stream = File::from(stream.into());
+        rustix::io::ioctl_fionbio(&stream, true).unwrap();
+        let watched = stream.try_clone().unwrap();
+        let copy = Arc::new(Mutex::new(Copy {
+            stream,
+            bytes: Vec::new(),
+            is_over: false,
+        }));
+        let own = Arc::clone(&copy);
+        std::thread::spawn(move || {
+            while !own.lock().unwrap().is_over {
+                poll(&mut [PollFd::new(&watched, PollFlags::IN)], None).unwrap();
+                own.lock().unwrap().read();
+            }
+        });
+        copy
+    }
+
+    fn read(&mut self) {
+        // It ends at what is not there yet, too.
+        self.is_over |= self.stream.read_to_end(&mut self.bytes).is_ok();
+    }
+
+    /// All of it so far, in whole lines: what the process has written is here, also if it was a moment ago.
+    fn text(&mut self) -> String {
+        self.read();
+        let end = self.bytes.iter().rposition(|byte| *byte == b'\n');
+        let end = if self.is_over {
+            self.bytes.len()
+        } else {
+            end.map_or(0, |end| end + 1)
+        };
+        String::from_utf8_lossy(&self.bytes[..end]).into_owned()
+    }
 }
 
 fn become_user(command: &mut Command, user: Option<u32>) {
@@ -240,8 +276,8 @@ pub struct Finished {
 pub struct Exporter {
     child: Child,
     port: u16,
-    log: Arc<Mutex<String>>,
-    output: Arc<Mutex<String>>,
+    log: Arc<Mutex<Copy>>,
+    output: Arc<Mutex<Copy>>,
     user: Option<u32>,
     /// A thread beside the main one that is held: the kernel keeps the process until somebody waits for it.
     held: AtomicI32,
@@ -283,12 +319,12 @@ impl Exporter {
     }
 
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.lock().unwrap().text()
     }
 
     /// What it wrote to standard output.
     pub fn output(&self) -> String {
-        self.output.lock().unwrap().clone()
+        self.output.lock().unwrap().text()
     }
 
     pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
